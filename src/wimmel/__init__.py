@@ -1,0 +1,1 @@
+"""Convolution for NumPy and convolutional networks for ordinary CPUs."""

@@ -1,0 +1,28 @@
+"""What to compute: tensors, primitives, tracing, reverse mode, rewriting, the reference evaluator, receptive fields."""
+
+from wimmel.graph.gradient import gradients
+from wimmel.graph.reference import evaluate, first_not_finite
+from wimmel.graph.rewrite import simplify
+from wimmel.graph.structure import flatten, map_leaves, unflatten
+from wimmel.graph.tensor import Primitive, Tensor, Value, scope
+from wimmel.graph.tracing import Graph, Recording, Trace, Variable, active_recording, trace
+
+__all__ = [
+    "Graph",
+    "Primitive",
+    "Recording",
+    "Tensor",
+    "Trace",
+    "Value",
+    "Variable",
+    "active_recording",
+    "evaluate",
+    "first_not_finite",
+    "flatten",
+    "gradients",
+    "map_leaves",
+    "scope",
+    "simplify",
+    "trace",
+    "unflatten",
+]

@@ -1,0 +1,209 @@
+"""Convolution as three faces of one trilinear form, each the gradient of the other two.
+
+With x the input, w the weight and y the output (for one picture, one group and stride 1)
+
+    T(x, w, y) = sum over o, c, positions p and taps k of  y[o, p] * w[o, c, k] * x[c, p + k]
+
+and ``convolution`` is its derivative by y, ``convolution_input_gradient`` by x, ``convolution_weight_gradient`` by w. As
+matrices: with P the patches of x, one row per position, and F the filters, one row per output channel, Y = P F^T. Then
+the cotangents are dF = dY^T P and dP = dY F, and dP is folded back by adding every patch where it was cut out.
+
+All take any number of spatial axes, x as (n, c_in, *sizes), w as (c_out, c_in / groups, *kernel), y as (n, c_out, *outputs).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from wimmel.geometry import AxisField, Pairs, output_sizes
+from wimmel.graph.tensor import Fields, Primitive, Shape, Value
+
+PATCH_BYTES = 32 * 2**20
+"""Patches are cut for as many pictures at a time as fit in this much memory."""
+
+
+def taps(kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape) -> Iterator[tuple[int, tuple[slice, ...]]]:
+    """Number of each tap in row-major order, and the slices of the padded input that it meets at all outputs."""
+    for number, tap in enumerate(product(*map(range, kernel))):
+        rows = zip(tap, outputs, stride, dilation, strict=True)
+        yield number, tuple(slice(k * d, k * d + (n - 1) * s + 1, s) for k, n, s, d in rows)
+
+
+def pad_spatial(x: np.ndarray, padding: Pairs, value: float = 0) -> np.ndarray:
+    if not any(map(any, padding)):
+        return x
+    return np.pad(x, ((0, 0), (0, 0), *padding), constant_values=value)
+
+
+def crop_spatial(x: np.ndarray, sizes: Shape, padding: Pairs) -> np.ndarray:
+    """x, whose spatial axes are padded, without its padding."""
+    inner = tuple(slice(front, front + n) for n, (front, _) in zip(sizes, padding, strict=True))
+    return x[(slice(None), slice(None), *inner)]
+
+
+def padded_sizes(sizes: Shape, padding: Pairs) -> Shape:
+    return tuple(n + front + behind for n, (front, behind) in zip(sizes, padding, strict=True))
+
+
+def _check(x: Value, w: Value, groups: int) -> None:
+    axes = len(x.shape) - 2
+    if axes < 1 or len(w.shape) != len(x.shape):
+        raise ValueError(
+            f"convolution was given an input of shape {x.shape} and a weight of shape {w.shape}; for an input "
+            "(n, c_in, *sizes) the weight is (c_out, c_in / groups, *kernel), with as many axes"
+        )
+    if w.shape[0] % groups or x.shape[1] != w.shape[1] * groups:
+        raise ValueError(
+            f"convolution was given an input of shape {x.shape}, that is {x.shape[1]} channels, and a weight of shape "
+            f"{w.shape}, which with groups={groups} takes {w.shape[1] * groups} channels"
+            + (f" and cannot share {w.shape[0]} outputs among {groups} groups" if w.shape[0] % groups else "")
+        )
+
+
+def _result(x: Value, w: Value, stride: Shape, padding: Pairs, dilation: Shape, groups: int) -> tuple[Shape, np.dtype]:
+    _check(x, w, groups)
+    outputs = output_sizes(x.shape[2:], w.shape[2:], padding, stride, dilation)
+    return (x.shape[0], w.shape[0], *outputs), np.result_type(x.dtype, w.dtype)
+
+
+def _parts(x: np.ndarray, outputs: Shape, kernel: Shape) -> Iterator[slice]:
+    """The pictures of x in runs whose patches fit in PATCH_BYTES."""
+    patch_bytes = x.shape[1] * math.prod(kernel) * math.prod(outputs) * x.itemsize
+    run = max(1, PATCH_BYTES // max(patch_bytes, 1))
+    return (slice(first, first + run) for first in range(0, x.shape[0], run))
+
+
+def _patches(x: np.ndarray, kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape, groups: int) -> np.ndarray:
+    """Patches of a padded x as (groups, n * positions, channels of a group * taps)."""
+    n, c = x.shape[:2]
+    patches = np.empty((groups, n, *outputs, c // groups, math.prod(kernel)), x.dtype)
+    for number, places in taps(kernel, outputs, stride, dilation):
+        window = x[(slice(None), slice(None), *places)].reshape(n, groups, c // groups, *outputs)
+        patches[..., number] = np.moveaxis(window, (1, 2), (0, -1))
+    return patches.reshape(groups, n * math.prod(outputs), -1)
+
+
+def _filters(w: np.ndarray, groups: int) -> np.ndarray:
+    """Filters as (groups, outputs of a group, channels of a group * taps)."""
+    return w.reshape(groups, w.shape[0] // groups, -1)
+
+
+def _rows(y: np.ndarray, groups: int) -> np.ndarray:
+    """Outputs as (groups, n * positions, outputs of a group)."""
+    n, c = y.shape[:2]
+    split = y.reshape(n, groups, c // groups, -1)
+    return split.transpose(1, 0, 3, 2).reshape(groups, -1, c // groups)
+
+
+def _convolution(
+    x: np.ndarray, w: np.ndarray, stride: Shape, padding: Pairs, dilation: Shape, groups: int
+) -> np.ndarray:
+    shape, dtype = _result(x, w, stride, padding, dilation, groups)
+    outputs, y = shape[2:], np.empty(shape, dtype)
+    for part in _parts(x, outputs, w.shape[2:]):
+        patches = _patches(pad_spatial(x[part], padding), w.shape[2:], outputs, stride, dilation, groups)
+        rows = np.matmul(patches, _filters(w, groups).transpose(0, 2, 1), dtype=dtype)
+        pictures = rows.reshape(groups, -1, math.prod(outputs), rows.shape[-1]).transpose(1, 0, 3, 2)
+        y[part] = pictures.reshape(-1, *shape[1:])
+    return y
+
+
+def _input_gradient(
+    g: np.ndarray, w: np.ndarray, size: Shape, stride: Shape, padding: Pairs, dilation: Shape, groups: int
+) -> np.ndarray:
+    kernel, outputs = w.shape[2:], g.shape[2:]
+    channels = w.shape[1] * groups
+    x = np.empty((g.shape[0], channels, *size), np.result_type(g.dtype, w.dtype))
+    for part in _parts(x, outputs, kernel):
+        patches = np.matmul(_rows(g[part], groups), _filters(w, groups), dtype=x.dtype)
+        n = g[part].shape[0]
+        stack = np.moveaxis(patches.reshape(groups, n, *outputs, w.shape[1], -1), (0, -2), (1, 2))
+        folded = np.zeros((n, channels, *padded_sizes(size, padding)), x.dtype)
+        for number, places in taps(kernel, outputs, stride, dilation):
+            folded[(slice(None), slice(None), *places)] += stack[..., number].reshape(n, channels, *outputs)
+        x[part] = crop_spatial(folded, size, padding)
+    return x
+
+
+def _weight_gradient(
+    x: np.ndarray, g: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, groups: int
+) -> np.ndarray:
+    outputs = g.shape[2:]
+    shape, dtype = (g.shape[1], x.shape[1] // groups, *kernel), np.result_type(x.dtype, g.dtype)
+    w = np.zeros((groups, g.shape[1] // groups, math.prod(shape[1:])), dtype)
+    for part in _parts(x, outputs, kernel):
+        patches = _patches(pad_spatial(x[part], padding), kernel, outputs, stride, dilation, groups)
+        w += np.matmul(_rows(g[part], groups).transpose(0, 2, 1), patches, dtype=dtype)
+    return w.reshape(shape)
+
+
+# What the axes see: (the output axis that moves them, the field). Weights do not move.
+
+_RESTING = (None, AxisField.whole())
+
+
+def _window_fields(kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape) -> list[tuple[int | None, AxisField]]:
+    rows = zip(kernel, stride, padding, dilation, strict=True)
+    return [(axis + 2, AxisField.window(k, s, p[0], d)) for axis, (k, s, p, d) in enumerate(rows)]
+
+
+def _convolution_fields(
+    y: Value, x: Value, w: Value, stride: Shape, padding: Pairs, dilation: Shape, groups: int
+) -> Fields:
+    picture = (0, AxisField.pointwise())
+    weight = [(1, AxisField.pointwise()), *[_RESTING] * (len(w.shape) - 1)]
+    return [[picture, _RESTING, *_window_fields(w.shape[2:], stride, padding, dilation)], weight]
+
+
+def _input_gradient_fields(
+    x: Value, g: Value, w: Value, size: Shape, stride: Shape, padding: Pairs, dilation: Shape, groups: int
+) -> Fields:
+    rows = zip(w.shape[2:], stride, padding, dilation, strict=True)
+    spatial = [(axis + 2, AxisField.transposed(k, s, p[0], d)) for axis, (k, s, p, d) in enumerate(rows)]
+    return [[(0, AxisField.pointwise()), _RESTING, *spatial], [_RESTING] * len(w.shape)]
+
+
+def _input_gradient_result(g: Value, w: Value, size: Shape, **_: Any) -> tuple[Shape, np.dtype]:
+    return (g.shape[0], w.shape[1] * _["groups"], *size), np.result_type(g.dtype, w.dtype)
+
+
+def _weight_gradient_result(x: Value, g: Value, kernel: Shape, groups: int, **_: Any) -> tuple[Shape, np.dtype]:
+    return (g.shape[1], x.shape[1] // groups, *kernel), np.result_type(x.dtype, g.dtype)
+
+
+convolution = Primitive(
+    "convolution",
+    _result,
+    _convolution,
+    lambda g, y, x, w, **geometry: (
+        convolution_input_gradient(g, w, size=x.shape[2:], **geometry),
+        convolution_weight_gradient(x, g, kernel=w.shape[2:], **geometry),
+    ),
+    _convolution_fields,
+)
+
+convolution_input_gradient = Primitive(
+    "convolution_input_gradient",
+    _input_gradient_result,
+    _input_gradient,
+    lambda v, x, g, w, size, **geometry: (
+        convolution(v, w, **geometry),
+        convolution_weight_gradient(v, g, kernel=w.shape[2:], **geometry),
+    ),
+    _input_gradient_fields,
+)
+
+convolution_weight_gradient = Primitive(
+    "convolution_weight_gradient",
+    _weight_gradient_result,
+    _weight_gradient,
+    lambda v, w, x, g, kernel, **geometry: (
+        convolution_input_gradient(g, v, size=x.shape[2:], **geometry),
+        convolution(x, v, **geometry),
+    ),
+)

@@ -1,0 +1,132 @@
+"""Primitives that work element by element, broadcasting as NumPy does: arithmetic, comparison, choice, conversion."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from wimmel.geometry import AxisField
+from wimmel.graph.tensor import Fields, Primitive, Shape, Value
+
+
+def _broadcast(name: str, inputs: Sequence[Value]) -> Shape:
+    try:
+        return np.broadcast_shapes(*(value.shape for value in inputs))
+    except ValueError:
+        shapes = " and ".join(str(value.shape) for value in inputs)
+        raise ValueError(
+            f"{name} was given shapes {shapes}, which do not broadcast: "
+            "counted from the last axis, sizes must be equal or one of them 1"
+        ) from None
+
+
+def fields_of_broadcast(output: Value, *inputs: Value, **_: Any) -> Fields:
+    """Each input axis moves with the output axis it stands under, or not at all where it was stretched from 1."""
+    resting = (None, AxisField.fixed(0))
+    return [
+        [
+            resting if size == 1 else (axis + len(output.shape) - len(value.shape), AxisField.pointwise())
+            for axis, size in enumerate(value.shape)
+        ]
+        for value in inputs
+    ]
+
+
+def _elementwise(
+    name: str, definition: Callable[..., np.ndarray], gradient: Callable[..., Sequence[Value | None]] | None = None
+) -> Primitive:
+    @lru_cache(maxsize=None)
+    def promoted(*dtypes: np.dtype) -> np.dtype:
+        return definition(*(np.empty(0, dtype) for dtype in dtypes)).dtype
+
+    def result(*inputs: Value) -> tuple[Shape, np.dtype]:
+        return _broadcast(name, inputs), promoted(*(value.dtype for value in inputs))
+
+    return Primitive(name, result, definition, gradient, fields_of_broadcast)
+
+
+def _erf(x: np.ndarray) -> np.ndarray:
+    dtype = np.result_type(x.dtype, np.float32)
+    return np.vectorize(math.erf, otypes=[dtype])(x)
+
+
+def _quiet(ufunc: np.ufunc) -> Callable[..., np.ndarray]:
+    """The ufunc without NumPy's warnings: infinities and NaN are values here, as they are in compiled code."""
+
+    def definition(*inputs: np.ndarray) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return ufunc(*inputs)
+
+    return definition
+
+
+def _power_gradient(g: Value, z: Value, x: Value, y: Value) -> tuple[Value, Value]:
+    flat, zero = equal(y, 0), equal(x, 0)
+    slope = where(flat, 0, multiply(y, power(x, where(flat, 1, subtract(y, 1)))))
+    growth = where(zero, 0, multiply(z, log(where(zero, 1, x))))
+    return multiply(g, slope), multiply(g, growth)
+
+
+add = _elementwise("add", _quiet(np.add), lambda g, z, x, y: (g, g))
+subtract = _elementwise("subtract", _quiet(np.subtract), lambda g, z, x, y: (g, multiply(g, -1)))
+multiply = _elementwise("multiply", _quiet(np.multiply), lambda g, z, x, y: (multiply(g, y), multiply(g, x)))
+divide = _elementwise(
+    "divide",
+    _quiet(np.divide),
+    lambda g, z, x, y: (divide(g, y), multiply(multiply(g, -1), divide(z, y))),
+)
+power = _elementwise("power", _quiet(np.power), _power_gradient)
+
+# At a tie the second operand counts as chosen, so that relu(x) = maximum(x, 0) has derivative 0 at 0.
+maximum = _elementwise(
+    "maximum", _quiet(np.maximum), lambda g, z, x, y: (where(less(y, x), g, 0), where(less(y, x), 0, g))
+)
+minimum = _elementwise(
+    "minimum", _quiet(np.minimum), lambda g, z, x, y: (where(less(x, y), g, 0), where(less(x, y), 0, g))
+)
+
+exp = _elementwise("exp", _quiet(np.exp), lambda g, y, x: (multiply(g, y),))
+log = _elementwise("log", _quiet(np.log), lambda g, y, x: (divide(g, x),))
+log1p = _elementwise("log1p", _quiet(np.log1p), lambda g, y, x: (divide(g, add(x, 1)),))
+sqrt = _elementwise("sqrt", _quiet(np.sqrt), lambda g, y, x: (divide(multiply(g, 0.5), y),))
+tanh = _elementwise("tanh", _quiet(np.tanh), lambda g, y, x: (multiply(g, subtract(1, multiply(y, y))),))
+erf = _elementwise(
+    "erf",
+    _erf,
+    lambda g, y, x: (multiply(g, multiply(2 / math.sqrt(math.pi), exp(multiply(-1, multiply(x, x))))),),
+)
+absolute = _elementwise(
+    "abs",
+    _quiet(np.abs),
+    lambda g, y, x: (where(less(0, x), g, where(less(x, 0), multiply(g, -1), 0)),),
+)
+
+less = _elementwise("less", _quiet(np.less))
+equal = _elementwise("equal", _quiet(np.equal))
+where = _elementwise("where", np.where, lambda g, z, c, x, y: (None, where(c, g, 0), where(c, 0, g)))
+
+
+def _cast(x: np.ndarray, dtype: str) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return x.astype(dtype)
+
+
+cast = Primitive(
+    "cast",
+    lambda x, dtype: (x.shape, np.dtype(dtype)),
+    _cast,
+    lambda g, y, x, dtype: (cast(g, dtype=x.dtype.name) if y.dtype.kind == "f" else None,),
+    fields_of_broadcast,
+)
+
+identity = Primitive(
+    "identity",
+    lambda x, stop_gradient: (x.shape, x.dtype),
+    lambda x, stop_gradient: x,
+    lambda g, y, x, stop_gradient: (None if stop_gradient else g,),
+    fields_of_broadcast,
+)

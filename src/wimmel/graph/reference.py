@@ -1,0 +1,52 @@
+"""The reference evaluator: a graph run on its primitives' NumPy definitions, one after another. Slow, and the oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from wimmel.graph.tensor import Tensor
+from wimmel.graph.tracing import Graph
+
+
+def evaluate(graph: Graph, values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The graph's outputs for these inputs.
+
+    Parameters
+    ----------
+    graph : Graph
+    values : sequence of array
+        One for each of the graph's inputs, of its shape and dtype.
+
+    Returns
+    -------
+    list of array, one for each of the graph's outputs
+    """
+    nodes = graph.nodes()
+    last_use = {source: place for place, node in enumerate(nodes) for source in node.inputs}
+    kept = set(graph.outputs)
+    known: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, values, strict=True))
+    for place, node in enumerate(nodes):
+        if node not in known:
+            known[node] = compute(node, known)
+        for source in set(node.inputs):
+            if last_use[source] == place and source not in kept:
+                known.pop(source, None)
+    return [known[output] for output in graph.outputs]
+
+
+def first_not_finite(graph: Graph, values: Sequence[np.ndarray]) -> Tensor | None:
+    """The first tensor, in the order of computation, that holds an infinity or a NaN; inputs count."""
+    known: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, values, strict=True))
+    for node in graph.nodes():
+        if node not in known:
+            known[node] = compute(node, known)
+        if known[node].dtype.kind == "f" and not np.isfinite(known[node]).all():
+            return node
+    return None
+
+
+def compute(node: Tensor, known: dict[Tensor, np.ndarray]) -> np.ndarray:
+    """The node's definition applied to what is known of its inputs."""
+    return np.asarray(node.primitive.definition(*(known[source] for source in node.inputs), **node.attributes))

@@ -1,0 +1,86 @@
+"""Nested lists, tuples and dicts of arrays, taken apart into leaves and put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from wimmel.graph.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Structure:
+    """How a nested value is built, with its leaves taken out; equal for values that differ only in their leaves.
+
+    `kind` is "leaf", "static" (the value itself stands in `detail`), "list", "tuple" or "dict" (keys in `detail`).
+    """
+
+    kind: str
+    detail: Hashable = None
+    children: tuple[Structure, ...] = ()
+
+
+LEAF = Structure("leaf")
+
+
+def flatten(value: Any) -> tuple[list[Any], Structure]:
+    """The arrays and tensors of a nested value in order, and its structure. All else is static: part of the structure.
+
+    Raises
+    ------
+    TypeError
+        For something static that is not hashable, such as a set: what a recorded function depends on must be comparable.
+
+    Examples
+    --------
+    >>> leaves, structure = flatten({"a": np.zeros(2), "b": [3, np.ones(1)]})
+    >>> [leaf.shape for leaf in leaves]
+    [(2,), (1,)]
+    >>> unflatten(structure, [10, 20])
+    {'a': 10, 'b': [3, 20]}
+    """
+    leaves: list[Any] = []
+    return leaves, _flatten(value, leaves)
+
+
+def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
+    """The nested value of that structure with these leaves."""
+    return _unflatten(structure, iter(leaves))
+
+
+def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
+    """The nested value with the function applied to every leaf."""
+    leaves, structure = flatten(value)
+    return unflatten(structure, [function(leaf) for leaf in leaves])
+
+
+def _flatten(value: Any, leaves: list[Any]) -> Structure:
+    if isinstance(value, (Tensor, np.ndarray, np.generic)):
+        leaves.append(value)
+        return LEAF
+    if type(value) in (list, tuple):
+        return Structure(type(value).__name__, None, tuple(_flatten(item, leaves) for item in value))
+    if type(value) is dict:
+        return Structure("dict", tuple(value), tuple(_flatten(item, leaves) for item in value.values()))
+    try:
+        hash(value)
+    except TypeError:
+        raise TypeError(
+            f"a recorded function was given {value!r}, a {type(value).__name__}, which cannot be compared from call to "
+            "call; pass arrays, numbers, strings, modules, or lists, tuples and dicts of them"
+        ) from None
+    return Structure("static", (type(value), value))
+
+
+def _unflatten(structure: Structure, leaves: Any) -> Any:
+    if structure.kind == "leaf":
+        return next(leaves)
+    if structure.kind == "static":
+        return structure.detail[1]  # type: ignore[index]
+    children = [_unflatten(child, leaves) for child in structure.children]
+    if structure.kind == "dict":
+        return dict(zip(structure.detail, children, strict=True))  # type: ignore[call-overload]
+    return tuple(children) if structure.kind == "tuple" else children

@@ -1,0 +1,204 @@
+"""Recording a Python function as a graph: it is called once with tensors, and what it returns tells what it computes.
+
+Arrays that live outside the function and change between calls (parameters, buffers) are `Variable`s: reading one while a
+function is recorded makes it an input of the graph, and writing one makes the new value an output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from wimmel.graph.structure import Structure, flatten, unflatten
+from wimmel.graph.tensor import Tensor, Value, as_operands, as_tensor, input_tensor
+
+
+@dataclass(frozen=True)
+class Graph:
+    """What to compute: outputs from inputs. A tensor that leads to no output is not part of it.
+
+    Attributes
+    ----------
+    inputs, outputs : tuple of Tensor
+    labels : dict of str to Tensor
+        Tensors by the path of the layer whose result they are.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    labels: dict[str, Tensor] = field(default_factory=dict)
+
+    def nodes(self) -> list[Tensor]:
+        """Every tensor that the outputs need, each after those it is made from."""
+        return reachable(self.outputs)
+
+    def __str__(self) -> str:
+        from wimmel.graph.show import to_text
+
+        return to_text(self)
+
+    def _repr_html_(self) -> str:
+        from wimmel.graph.show import to_svg
+
+        return to_svg(self)
+
+
+def reachable(outputs: Sequence[Tensor]) -> list[Tensor]:
+    """Every tensor that the outputs need, each after those it is made from; no recursion, so graphs may be deep."""
+    order: dict[Tensor, None] = {}
+    pending: list[tuple[Tensor, bool]] = [(output, False) for output in reversed(outputs)]
+    while pending:
+        node, expanded = pending.pop()
+        if node in order:
+            continue
+        if expanded:
+            order[node] = None
+        else:
+            pending.append((node, True))
+            pending.extend((source, False) for source in reversed(node.inputs) if source not in order)
+    return list(order)
+
+
+class Variable:
+    """An array that lives outside any graph and is replaced, never changed: a parameter or a buffer.
+
+    Attributes
+    ----------
+    value : array
+    version : int
+        Raised by every assignment, so that what was derived from the array can tell that it is stale.
+    trainable : bool
+        Whether it is a parameter that gradients are taken by.
+    """
+
+    __slots__ = ("name", "trainable", "value", "version")
+
+    def __init__(self, value: np.ndarray, name: str = "", trainable: bool = True) -> None:
+        self.value = value
+        self.name = name
+        self.version = 0
+        self.trainable = trainable
+
+    def read(self) -> Value:
+        """The array; while a function is recorded, the tensor that stands for it."""
+        recording = active_recording()
+        return self.value if recording is None else recording.read(self)
+
+    def write(self, value: Value) -> None:
+        """Replaces the array; while a function is recorded, what the array shall be after each call."""
+        recording = active_recording()
+        if recording is not None:
+            recording.updates[self] = as_tensor(value)
+            recording.current[self] = as_tensor(value)
+            return
+        self.value = value
+        self.version += 1
+
+
+class Versioned(Protocol):
+    """Something whose settings a recorded function depends on."""
+
+    version: int
+
+
+@dataclass(eq=False)
+class Recording:
+    """What a function being recorded has read, written and labelled so far."""
+
+    inputs: dict[Variable, Tensor] = field(default_factory=dict)
+    current: dict[Variable, Tensor] = field(default_factory=dict)
+    updates: dict[Variable, Tensor] = field(default_factory=dict)
+    settings: dict[Versioned, int] = field(default_factory=dict)
+    labels: dict[str, Tensor] = field(default_factory=dict)
+
+    def read(self, variable: Variable) -> Tensor:
+        if variable not in self.current:
+            made = input_tensor(variable.name, variable.value.shape, variable.value.dtype)
+            self.inputs[variable] = self.current[variable] = made
+        return self.current[variable]
+
+    @contextmanager
+    def standing_in(self, replacements: dict[Variable, Tensor]) -> Iterator[None]:
+        """Inside the block these tensors are read for these variables."""
+        before = {variable: self.current[variable] for variable in replacements}
+        self.current.update(replacements)
+        try:
+            yield
+        finally:
+            for variable, tensor in replacements.items():
+                if self.current[variable] is tensor:
+                    self.current[variable] = before[variable]
+
+
+_recording: ContextVar[Recording | None] = ContextVar("wimmel_recording", default=None)
+
+
+def active_recording() -> Recording | None:
+    """The recording under way in this thread, if there is one."""
+    return _recording.get()
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A recorded function: the graph, and what its inputs and outputs stand for.
+
+    The graph's inputs are the function's array arguments, then `variables`; its outputs are the leaves of the
+    function's result, then the new values of `updated`.
+    """
+
+    graph: Graph
+    variables: tuple[Variable, ...]
+    updated: tuple[Variable, ...]
+    result: Structure
+    settings: tuple[tuple[Versioned, int], ...]
+
+    def is_current(self) -> bool:
+        """Whether what the trace took for granted still holds: settings, and the variables' shapes and dtypes."""
+        count = len(self.graph.inputs) - len(self.variables)
+        return all(owner.version == version for owner, version in self.settings) and all(
+            variable.value.shape == tensor.shape and variable.value.dtype == tensor.dtype
+            for variable, tensor in zip(self.variables, self.graph.inputs[count:], strict=True)
+        )
+
+
+def trace(function: Callable[..., Any], *arguments: Any, **named: Any) -> Trace:
+    """The function recorded for arguments of these shapes and dtypes.
+
+    Parameters
+    ----------
+    function : callable
+    *arguments, **named
+        Arrays, or lists, tuples and dicts of them, of which only shape and dtype matter. Everything else (numbers,
+        strings, modules, None) is part of the recording.
+
+    Returns
+    -------
+    Trace
+
+    Examples
+    --------
+    >>> traced = trace(lambda x: x * 2 + 1, np.zeros(3))
+    >>> [node.primitive.name for node in traced.graph.nodes()]
+    ['input', 'constant', 'multiply', 'constant', 'add']
+    """
+    leaves, structure = flatten((arguments, named))
+    # conversion here refuses what could not be computed with, before anything is recorded
+    arrays = [as_operands([leaf], "the function")[0] for leaf in leaves]
+    inputs = [input_tensor(f"x{i}" if len(leaves) > 1 else "x", a.shape, a.dtype) for i, a in enumerate(arrays)]
+    recording = Recording()
+    token = _recording.set(recording)
+    try:
+        positional, keywords = unflatten(structure, inputs)
+        outputs, result = flatten(function(*positional, **keywords))
+        outputs = [as_tensor(as_operands([output], "the function")[0]) for output in outputs]
+    finally:
+        _recording.reset(token)
+    graph = Graph(
+        (*inputs, *recording.inputs.values()), (*outputs, *recording.updates.values()), dict(recording.labels)
+    )
+    return Trace(graph, tuple(recording.inputs), tuple(recording.updates), result, tuple(recording.settings.items()))

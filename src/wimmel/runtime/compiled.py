@@ -1,0 +1,101 @@
+"""A Python function as something that runs whole: recorded once for each set of shapes, then run on arrays."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from wimmel.graph import Graph, Tensor, Trace, active_recording, flatten, simplify, trace, unflatten
+from wimmel.graph.tensor import as_operands
+from wimmel.runtime.backends import DEFAULT, Runner, prepared
+
+
+class Compiled:
+    """A function that is recorded at its first call with arguments of some shapes and dtypes, then runs as one graph.
+
+    Arrays are the arguments of the graph. Numbers, strings and modules are part of the recording; the parameters of
+    modules, also of those the function merely refers to, are inputs whose present values each call reads.
+
+    Attributes
+    ----------
+    function : callable
+    backend : str
+    graph : Graph
+        The simplified graph of the latest recording.
+    """
+
+    def __init__(self, function: Callable[..., Any], backend: str = DEFAULT) -> None:
+        if not callable(function):
+            raise TypeError(f"compile was given {function!r}; it takes a function or a module, then example arguments")
+        self.function = function
+        self.backend = backend
+        self.graph: Graph | None = None
+        self._traces: dict[Any, tuple[Trace, Runner]] = {}
+        self._lock = threading.Lock()
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        leaves, structure = flatten((arguments, named))
+        if active_recording() is not None or any(isinstance(leaf, Tensor) for leaf in leaves):
+            return self.function(*arguments, **named)
+        arrays = [as_operands([leaf], "the function")[0] for leaf in leaves]
+        traced, run = self._recorded(structure, arrays, arguments, named)
+        outputs = run([*arrays, *(variable.value for variable in traced.variables)])
+        count = len(outputs) - len(traced.updated)
+        for variable, value in zip(traced.updated, outputs[count:], strict=True):
+            variable.write(value)
+        return unflatten(traced.result, outputs[:count])
+
+    def record(self, *arguments: Any, **named: Any) -> Trace:
+        """The recording, simplified, for arguments of these shapes and dtypes; made if there is none yet."""
+        leaves, structure = flatten((arguments, named))
+        return self._recorded(structure, [np.asarray(leaf) for leaf in leaves], arguments, named)[0]
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self.function, '__name__', self.function)!s}, backend {self.backend}>"
+
+    def _recorded(self, structure: Any, arrays: list[np.ndarray], arguments: Any, named: Any) -> tuple[Trace, Runner]:
+        key = (structure, tuple((array.shape, array.dtype) for array in arrays))
+        with self._lock:
+            entry = self._traces.get(key)
+            if entry is None or not entry[0].is_current():
+                recorded = simplify(trace(self.function, *arguments, **named))
+                entry = self._traces[key] = (recorded, prepared(recorded.graph, self.backend))
+                self.graph = recorded.graph
+        return entry
+
+
+def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT) -> Compiled:
+    """A function or module that runs as one graph, recorded anew for each set of argument shapes and dtypes.
+
+    Parameters
+    ----------
+    function : callable
+        Takes and returns arrays, or lists, tuples and dicts of them. It must not depend on the numbers in them: `if
+        x.sum() > 0` raises a TypeError.
+    *examples
+        If given, it is recorded for arguments like these right away.
+    backend : {"reference"}, default "reference"
+
+    Returns
+    -------
+    Compiled
+
+    Raises
+    ------
+    ValueError
+        For an unknown backend, and whatever the function raises for arguments that do not fit.
+
+    Examples
+    --------
+    >>> double = compile(lambda x: x * 2, np.zeros(3))
+    >>> double(np.array([1.0, 2.0, 3.0]))
+    array([2., 4., 6.])
+    """
+    compiled = Compiled(function, backend)
+    prepared(Graph((), ()), backend)
+    if examples:
+        compiled.record(*examples)
+    return compiled

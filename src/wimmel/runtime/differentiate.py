@@ -1,0 +1,136 @@
+"""Gradients of Python functions: `grad` and `value_and_grad`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+
+from wimmel.graph import Tensor, Variable, active_recording, flatten, gradients, primitives, unflatten
+from wimmel.graph.tensor import as_operands, as_tensor
+from wimmel.runtime.compiled import Compiled
+
+
+def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns both the function's value and its gradient.
+
+    Parameters
+    ----------
+    function : callable
+        Returns one floating-point number, an array or tensor of shape ().
+    argnums : int or tuple of ints, default 0
+        The arguments to differentiate by. Each is an array, a number, a list, tuple or dict of arrays, or a Module.
+
+    Returns
+    -------
+    callable
+        Takes the function's arguments and returns ``(value, gradient)``. The gradient has the argument's structure; a
+        Module's is a dict of its trainable parameters, with the names of its state_dict. With a tuple of argnums it is
+        a tuple. Inside another recorded function it records, so that gradients of gradients work.
+
+    Raises
+    ------
+    ValueError
+        If the function's value is not a single number, or an argnum names no argument.
+    TypeError
+        If an argument to differentiate by is not floating point.
+
+    Examples
+    --------
+    >>> value, gradient = value_and_grad(lambda x: (x * x).sum())(np.array([1.0, 3.0]))
+    >>> float(value), gradient
+    (10.0, array([2., 6.]))
+    """
+    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+
+    def recorded(*arguments: Any, **named: Any) -> Any:
+        value, parts = _differentiated(function, numbers, arguments, named)
+        return value, parts[0] if isinstance(argnums, int) else parts
+
+    compiled = Compiled(recorded)
+
+    def differentiated(*arguments: Any, **named: Any) -> Any:
+        for number in numbers:
+            if not -len(arguments) <= number < len(arguments):
+                raise ValueError(f"argnums names argument {number}, but there are {len(arguments)} positional arguments")
+        places = [number % len(arguments) for number in numbers]
+        # Python numbers are part of a recording elsewhere; the ones to differentiate by must be inputs of it
+        given = [
+            np.asarray(argument, np.float64) if place in places and isinstance(argument, (int, float)) else argument
+            for place, argument in enumerate(arguments)
+        ]
+        return compiled(*given, **named)
+
+    differentiated.__name__ = f"value_and_grad({getattr(function, '__name__', 'function')})"
+    return differentiated
+
+
+def grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that returns the gradient of the function; arguments and errors as for `value_and_grad`.
+
+    Examples
+    --------
+    >>> grad(lambda x: x**3)(2.0)
+    array(12.)
+    >>> grad(grad(lambda x: x**3))(2.0)
+    array(12.)
+    """
+    both = value_and_grad(function, argnums)
+
+    def gradient(*arguments: Any, **named: Any) -> Any:
+        return both(*arguments, **named)[1]
+
+    gradient.__name__ = f"grad({getattr(function, '__name__', 'function')})"
+    return gradient
+
+
+def _differentiated(function: Callable[..., Any], numbers: Sequence[int], arguments: Any, named: Any) -> Any:
+    """The function's value and gradients, recorded; every argument to differentiate by enters under a name of its own.
+
+    Without that, a value computed outside the function from the same tensor would count as depending on the argument.
+    """
+    recording = active_recording()
+    arguments = list(arguments)
+    sources: list[Tensor] = []
+    structures = []
+    with ExitStack() as stack:
+        for number in numbers:
+            number %= len(arguments)
+            variables = _trainable(arguments[number])
+            if variables is not None:
+                if recording is None:
+                    raise TypeError("a module's gradient inside value_and_grad needs a recorded function around it")
+                fresh = [_named_anew(recording.read(variable)) for variable in variables.values()]
+                stack.enter_context(recording.standing_in(dict(zip(variables.values(), fresh, strict=True))))
+                structures.append(flatten(dict(zip(variables, fresh, strict=True)))[1])
+            else:
+                leaves, structure = flatten(arguments[number])
+                fresh = [_named_anew(as_tensor(as_operands([leaf], "grad")[0])) for leaf in leaves]
+                arguments[number] = unflatten(structure, fresh)
+                structures.append(structure)
+            sources.extend(fresh)
+        value = function(*arguments, **named)
+    if not isinstance(value, Tensor):
+        value = as_tensor(as_operands([value], "grad")[0])
+    found = iter(gradients(value, sources))
+    parts = tuple(unflatten(structure, [next(found) for _ in range(_leaf_count(structure))]) for structure in structures)
+    return value, parts
+
+
+def _named_anew(tensor: Tensor) -> Tensor:
+    renamed: Tensor = primitives.identity(tensor, stop_gradient=False)
+    return renamed
+
+
+def _trainable(argument: Any) -> dict[str, Variable] | None:
+    """The trainable variables of a module by name; None for anything else."""
+    named_variables = getattr(argument, "named_variables", None)
+    if named_variables is None:
+        return None
+    return {name: variable for name, variable in named_variables().items() if variable.trainable}
+
+
+def _leaf_count(structure: Any) -> int:
+    return 1 if structure.kind == "leaf" else sum(_leaf_count(child) for child in structure.children)
