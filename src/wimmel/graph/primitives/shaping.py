@@ -146,7 +146,7 @@ def _pad_gradient(g: Value, y: Value, x: Value, low: Shape, high: Shape, interio
 
 def _pad_fields(y: Value, x: Value, low: Shape, high: Shape, interior: Shape, value: float) -> Fields:
     rows = zip(low, interior, strict=True)
-    return [[(axis, AxisField.transposed(1, between + 1, before, 1)) for axis, (before, between) in enumerate(rows)]]
+    return [[(axis, AxisField.placed(before, between + 1)) for axis, (before, between) in enumerate(rows)]]
 
 
 take_slice = Primitive(
