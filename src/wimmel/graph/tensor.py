@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -51,7 +52,8 @@ class Primitive:
         ``result(*inputs, **attributes) -> (shape, dtype)``; raises a sentence for inputs that do not fit. Inputs are
         arrays or tensors: only ``shape`` and ``dtype`` may be read.
     definition : callable
-        ``definition(*arrays, **attributes) -> array``: what the operation means, in NumPy.
+        ``definition(*arrays, **attributes) -> array``: what the operation means, in NumPy. It runs without NumPy's
+        warnings: infinities and NaN are values here, as they are in compiled code.
     gradient : callable or None
         ``gradient(cotangent, output, *inputs, **attributes)`` -> one cotangent (or None) per input, written with
         primitives, so that gradients have gradients. A cotangent may still carry the axes that broadcasting added.
@@ -65,6 +67,9 @@ class Primitive:
     definition: Callable[..., np.ndarray]
     gradient: Callable[..., Sequence[Value | None]] | None = None
     fields: Callable[..., Fields] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "definition", _quiet(self.definition))
 
     def __call__(self, *inputs: Value, **attributes: Any) -> Value:
         operands = as_operands(inputs, self.name)
@@ -174,7 +179,7 @@ class Tensor:
         return array.clip(self, minimum, maximum)
 
     def dot(self, other: Value) -> Tensor:
-        return array.matmul(self, other)
+        return array.dot(self, other)
 
     # Python's operators
 
@@ -331,6 +336,15 @@ def as_tensor(value: Value) -> Tensor:
 def input_tensor(name: str, shape: Shape, dtype: Any) -> Tensor:
     """A value that the caller of the graph provides."""
     return Tensor(input_, (), {"name": name}, tuple(shape), np.dtype(dtype))
+
+
+def _quiet(definition: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    @wraps(definition)
+    def without_warnings(*inputs: np.ndarray, **attributes: Any) -> np.ndarray:
+        with np.errstate(all="ignore"):
+            return definition(*inputs, **attributes)
+
+    return without_warnings
 
 
 def _as_array(value: Any, name: str) -> np.ndarray:

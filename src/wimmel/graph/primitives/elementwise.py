@@ -54,16 +54,6 @@ def _erf(x: np.ndarray) -> np.ndarray:
     return np.vectorize(math.erf, otypes=[dtype])(x)
 
 
-def _quiet(ufunc: np.ufunc) -> Callable[..., np.ndarray]:
-    """The ufunc without NumPy's warnings: infinities and NaN are values here, as they are in compiled code."""
-
-    def definition(*inputs: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return ufunc(*inputs)
-
-    return definition
-
-
 def _power_gradient(g: Value, z: Value, x: Value, y: Value) -> tuple[Value, Value]:
     flat, zero = equal(y, 0), equal(x, 0)
     slope = where(flat, 0, multiply(y, power(x, where(flat, 1, subtract(y, 1)))))
@@ -71,29 +61,29 @@ def _power_gradient(g: Value, z: Value, x: Value, y: Value) -> tuple[Value, Valu
     return multiply(g, slope), multiply(g, growth)
 
 
-add = _elementwise("add", _quiet(np.add), lambda g, z, x, y: (g, g))
-subtract = _elementwise("subtract", _quiet(np.subtract), lambda g, z, x, y: (g, multiply(g, -1)))
-multiply = _elementwise("multiply", _quiet(np.multiply), lambda g, z, x, y: (multiply(g, y), multiply(g, x)))
+add = _elementwise("add", np.add, lambda g, z, x, y: (g, g))
+subtract = _elementwise("subtract", np.subtract, lambda g, z, x, y: (g, multiply(g, -1)))
+multiply = _elementwise("multiply", np.multiply, lambda g, z, x, y: (multiply(g, y), multiply(g, x)))
 divide = _elementwise(
     "divide",
-    _quiet(np.divide),
+    np.divide,
     lambda g, z, x, y: (divide(g, y), multiply(multiply(g, -1), divide(z, y))),
 )
-power = _elementwise("power", _quiet(np.power), _power_gradient)
+power = _elementwise("power", np.power, _power_gradient)
 
 # At a tie the second operand counts as chosen, so that relu(x) = maximum(x, 0) has derivative 0 at 0.
 maximum = _elementwise(
-    "maximum", _quiet(np.maximum), lambda g, z, x, y: (where(less(y, x), g, 0), where(less(y, x), 0, g))
+    "maximum", np.maximum, lambda g, z, x, y: (where(less(y, x), g, 0), where(less(y, x), 0, g))
 )
 minimum = _elementwise(
-    "minimum", _quiet(np.minimum), lambda g, z, x, y: (where(less(x, y), g, 0), where(less(x, y), 0, g))
+    "minimum", np.minimum, lambda g, z, x, y: (where(less(x, y), g, 0), where(less(x, y), 0, g))
 )
 
-exp = _elementwise("exp", _quiet(np.exp), lambda g, y, x: (multiply(g, y),))
-log = _elementwise("log", _quiet(np.log), lambda g, y, x: (divide(g, x),))
-log1p = _elementwise("log1p", _quiet(np.log1p), lambda g, y, x: (divide(g, add(x, 1)),))
-sqrt = _elementwise("sqrt", _quiet(np.sqrt), lambda g, y, x: (divide(multiply(g, 0.5), y),))
-tanh = _elementwise("tanh", _quiet(np.tanh), lambda g, y, x: (multiply(g, subtract(1, multiply(y, y))),))
+exp = _elementwise("exp", np.exp, lambda g, y, x: (multiply(g, y),))
+log = _elementwise("log", np.log, lambda g, y, x: (divide(g, x),))
+log1p = _elementwise("log1p", np.log1p, lambda g, y, x: (divide(g, add(x, 1)),))
+sqrt = _elementwise("sqrt", np.sqrt, lambda g, y, x: (divide(multiply(g, 0.5), y),))
+tanh = _elementwise("tanh", np.tanh, lambda g, y, x: (multiply(g, subtract(1, multiply(y, y))),))
 erf = _elementwise(
     "erf",
     _erf,
@@ -101,24 +91,19 @@ erf = _elementwise(
 )
 absolute = _elementwise(
     "abs",
-    _quiet(np.abs),
+    np.abs,
     lambda g, y, x: (where(less(0, x), g, where(less(x, 0), multiply(g, -1), 0)),),
 )
 
-less = _elementwise("less", _quiet(np.less))
-equal = _elementwise("equal", _quiet(np.equal))
+less = _elementwise("less", np.less)
+equal = _elementwise("equal", np.equal)
 where = _elementwise("where", np.where, lambda g, z, c, x, y: (None, where(c, g, 0), where(c, 0, g)))
-
-
-def _cast(x: np.ndarray, dtype: str) -> np.ndarray:
-    with np.errstate(invalid="ignore"):
-        return x.astype(dtype)
 
 
 cast = Primitive(
     "cast",
     lambda x, dtype: (x.shape, np.dtype(dtype)),
-    _cast,
+    lambda x, dtype: x.astype(dtype),
     lambda g, y, x, dtype: (cast(g, dtype=x.dtype.name) if y.dtype.kind == "f" else None,),
     fields_of_broadcast,
 )
