@@ -1,7 +1,7 @@
 """Random variations of pictures during training: shifted, mirrored, turned, zoomed, brighter or darker.
 
-Given a batch of uint8 pictures and their places in the data set; hands on a batch of the same shape. What happens to a
-picture depends on (seed, epoch, its place) alone, never on the batch it is in.
+Given a batch of uint8 pictures and their places in the data set; hands on a batch of the same shape. What
+happens to a picture depends on (seed, epoch, its place) alone, never on the batch it is in.
 """
 
 from __future__ import annotations
@@ -25,24 +25,27 @@ _SMALLEST_TURNED_SIDE = 16
 class Augmentation:
     """How far pictures may be varied. Every option is off by default.
 
-    The options act in this order: crop, flip, rotate, shift, brightness. The first four are one affine map, bilinearly
-    interpolated once; shifts and flips alone move whole pixels and blur nothing. What comes in from outside the frame
-    repeats the nearest pixel of the edge, so that a black background stays black and a photograph gets no black bars.
+    The options act in this order: crop, flip, rotate, shift, brightness. The first four are one affine map,
+    bilinearly interpolated once; shifts and flips alone move whole pixels and blur nothing. What comes in
+    from outside the frame repeats the nearest pixel of the edge, so that a black background stays black and a
+    photograph gets no black bars.
 
     Parameters
     ----------
     shift : float, default 0
-        Largest shift along each axis, as a fraction of the side from 0 to 0.5, rounded to whole pixels. Shifts of -k to
-        k pixels are equally likely.
+        Largest shift along each axis, as a fraction of the side from 0 to 0.5, rounded to whole pixels.
+        Shifts of -k to k pixels are equally likely.
     flip : bool, default False
         Whether half of the pictures are mirrored left to right. Wrong for digits, letters and signs.
     rotate : float, default 0
         Largest angle in degrees, from 0 to 180, either way; angles between are equally likely.
     crop : float, default 1
-        The smallest part of the sides that a random crop keeps, above 0 and at most 1; the crop is scaled back to the
-        full size. The part kept is drawn evenly from `crop` to 1, its place evenly inside the picture.
+        The smallest part of the sides that a random crop keeps, above 0 and at most 1; the crop is scaled
+        back to the full size. The part kept is drawn evenly from `crop` to 1, its place evenly inside the
+        picture.
     brightness : float, default 0
-        Largest change of brightness, from 0 to 1: pictures are multiplied by 1 - brightness to 1 + brightness.
+        Largest change of brightness, from 0 to 1: pictures are multiplied by 1 - brightness to 1 +
+        brightness.
 
     Raises
     ------
@@ -75,10 +78,10 @@ class Augmentation:
     def for_dataset(cls, dataset: Dataset, flip: bool = False) -> Augmentation:
         """A moderate augmentation for a data set, decided by its size and whether it has colour.
 
-        Gray pictures (digits, letters, scans) are shifted by up to 8% and, from 16 pixels a side, turned by up to 10
-        degrees. Colour pictures (photographs) are shifted by up to 12%, cropped to no less than 85%, and made up to
-        20% brighter or darker. Whether a mirrored picture still shows the same thing, pixels cannot tell: say so with
-        `flip`.
+        Gray pictures (digits, letters, scans) are shifted by up to 8% and, from 16 pixels a side, turned by
+        up to 10 degrees. Colour pictures (photographs) are shifted by up to 12%, cropped to no less than 85%,
+        and made up to 20% brighter or darker. Whether a mirrored picture still shows the same thing, pixels
+        cannot tell: say so with `flip`.
 
         Parameters
         ----------
@@ -125,7 +128,7 @@ class Augmentation:
         Examples
         --------
         >>> picture = np.array([[[[1, 2, 3]]]], np.uint8)
-        >>> [Augmentation(flip=True).apply(picture, np.array([0]), 0, epoch).ravel().tolist() for epoch in (0, 2)]
+        >>> [Augmentation(flip=True).apply(picture, np.array([0]), 0, epoch).ravel().tolist() for epoch in (0, 1)]
         [[1, 2, 3], [3, 2, 1]]
         """
         if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(indices):
@@ -155,7 +158,8 @@ class Augmentation:
     def _warped(self, images: np.ndarray, draws: np.ndarray) -> np.ndarray:
         """All of the affine map, float32. For every output pixel p the source point is, from the centre c,
 
-        c + o + s F R(-angle) (p - c - d): shift d undone, rotation R undone, flip F, then the crop (scale s, offset o).
+        c + o + s F R(-angle) (p - c - d): shift d undone, rotation R undone, flip F, then the crop (scale s,
+        offset o).
         """
         height, width = images.shape[2:]
         centre = np.array([(height - 1) / 2, (width - 1) / 2])

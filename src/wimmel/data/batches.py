@@ -1,6 +1,7 @@
 """Batches of a data set, epoch by epoch, prepared on a background thread while the last one is in use.
 
-Given a data set; hands on uint8 pictures with labels and places. Order and augmentation follow from (seed, epoch) alone.
+Given a data set; hands on uint8 pictures with labels and places. Order and augmentation follow from (seed,
+epoch) alone.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ class Batches:
     Raises
     ------
     TypeError, ValueError
-        If the data set is empty, the batch size is below 1 or, with `drop_last`, above the number of pictures.
+        If the data set is empty, the batch size is below 1 or, with `drop_last`, above the number of
+        pictures.
 
     Examples
     --------
@@ -94,8 +96,9 @@ class Batches:
     def epoch(self, k: int, start: int = 0) -> Generator[Batch, None, None]:
         """The batches of one epoch, one after the other.
 
-        A thread prepares the next ones while the caller works on the last; it ends with the epoch, with an error, or
-        when the generator is closed (as leaving a `for` loop early does). An error in it is raised here.
+        A thread prepares the next ones while the caller works on the last; it ends with the epoch, with an
+        error, or when the generator is closed (as leaving a `for` loop early does). An error in it is raised
+        here.
 
         Parameters
         ----------

@@ -1,6 +1,7 @@
 """A labelled set of pictures as one frozen value, and ways to take parts of it.
 
-Given uint8 pictures, their labels and the classes' names; hands on data sets for training, validation and testing.
+Given uint8 pictures, their labels and the classes' names; hands on data sets for training, validation and
+testing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ _SHOWN_CLASSES = 10
 class Dataset:
     """Labelled pictures of one size.
 
-    Checked when it is made; the arrays are then views that cannot be written through. Parts keep the order of the whole.
+    Checked when it is made; the arrays are then views that cannot be written through. Parts keep the order of
+    the whole.
 
     Parameters
     ----------
@@ -114,8 +116,8 @@ class Dataset:
     def split(self, fraction: float, seed: int = 0) -> tuple[Dataset, Dataset]:
         """The data set in two, the second part with the given fraction of every class.
 
-        The part has round(fraction * n) pictures, shared among the classes in proportion to their sizes; every class
-        keeps at least one picture in the rest.
+        The part has round(fraction * n) pictures, shared among the classes in proportion to their sizes;
+        every class keeps at least one picture in the rest.
 
         Parameters
         ----------
@@ -207,9 +209,7 @@ class Dataset:
         if not np.issubdtype(places.dtype, np.integer):
             raise TypeError(f"Places in a data set are whole numbers; got {places.dtype}.")
         if places.size and not (places.min() >= 0 and places.max() < len(self)):
-            raise IndexError(
-                f"Places go from 0 to {len(self) - 1} here; got {places.min()} to {places.max()}."
-            )
+            raise IndexError(f"Places go from 0 to {len(self) - 1} here; got {places.min()} to {places.max()}.")
         return places.astype(np.int64, copy=False)
 
     def _stratified(self, wanted: int, most: np.ndarray, purpose: Purpose, seed: int) -> np.ndarray:
@@ -232,7 +232,7 @@ class Splits(NamedTuple):
 
 
 def _shares(counts: np.ndarray, wanted: int, most: np.ndarray, tie_breakers: np.ndarray) -> np.ndarray:
-    """`wanted` shared out in proportion to `counts`: whole parts first, then by largest remainder, never above `most`."""
+    """`wanted` shared out in proportion to `counts`, by largest remainder, never above `most`."""
     exact = counts * (wanted / counts.sum())
     shares = np.minimum(np.floor(exact).astype(np.int64), most)
     by_remainder = np.lexsort((tie_breakers, -(exact - np.floor(exact))))

@@ -1,7 +1,7 @@
 """Random numbers that are a function of their keys alone: the same keys give the same bits on every machine.
 
-Given whole numbers (seed, purpose, epoch, index, ...); hands on words, numbers from 0 to 1, and orders. Nothing here has
-a state, so neither threads nor the size of a batch can change what is drawn.
+Given whole numbers (seed, purpose, epoch, index, ...); hands on words, numbers from 0 to 1, and orders.
+Nothing here has a state, so neither threads nor the size of a batch can change what is drawn.
 """
 
 from __future__ import annotations

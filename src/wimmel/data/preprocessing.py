@@ -62,8 +62,8 @@ class Preprocessing:
     def fit(cls, dataset: Dataset) -> Preprocessing:
         """The preprocessing that gives a data set mean 0 and standard deviation 1 in every channel.
 
-        The figures are taken over all pixels of all pictures, from exact counts, so they depend on neither order nor
-        machine. A channel that is the same everywhere keeps the standard deviation 1.
+        The figures are taken over all pixels of all pictures, from exact counts, so they depend on neither
+        order nor machine. A channel that is the same everywhere keeps the standard deviation 1.
 
         Parameters
         ----------

@@ -13,7 +13,8 @@ _DARKEST = 16
 def digits() -> Dataset:
     """1,797 hand-written digits of 8 x 8 pixels, as a data set of 10 classes.
 
-    White on black: the file's 0 (paper) to 16 (ink) become 0 to 255. No split is prescribed; `Dataset.split` makes one.
+    White on black: the file's 0 (paper) to 16 (ink) become 0 to 255. No split is prescribed; `Dataset.split`
+    makes one.
 
     Returns
     -------
@@ -22,8 +23,8 @@ def digits() -> Dataset:
 
     References
     ----------
-    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998,
-    https://doi.org/10.24432/C50P49, CC BY 4.0. The file DIGITS_LICENCE.md beside the data says more.
+    E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
+    1998, https://doi.org/10.24432/C50P49, CC BY 4.0. The file DIGITS_LICENCE.md beside the data says more.
 
     Examples
     --------

@@ -18,7 +18,15 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 
 from wimmel.files.atomic import sentence_error, write_bytes
-from wimmel.files.pixels import RangeError, cover, is_gray, orientation, plain_image
+from wimmel.files.pixels import (
+    RangeError,
+    check_channels,
+    cover,
+    is_gray,
+    orientation,
+    plain_image,
+    rows_columns,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -105,8 +113,8 @@ def read_image(
     >>> read_image(stored, size=2, channels=3).shape
     (3, 2, 2)
     """
-    wanted = _rows_columns(size)
-    _check_channels(channels)
+    wanted = rows_columns(size)
+    check_channels(channels)
     with _opened(source, name) as image:
         if wanted is not None:
             # JPEG decodes at a half, quarter or eighth too; twice the wanted size is left to antialiasing.
@@ -171,8 +179,8 @@ def fit_image(picture: np.ndarray, size: int | tuple[int, int] | None, channels:
     array([[[7, 7, 7, 7],
             [7, 7, 7, 7]]], dtype=uint8)
     """
-    wanted = _rows_columns(size)
-    _check_channels(channels)
+    wanted = rows_columns(size)
+    check_channels(channels)
     plain = plain_image(_as_pillow(picture), channels)
     return _as_array(plain if wanted is None else cover(plain, wanted))
 
@@ -301,22 +309,6 @@ def _open_path(path: Path) -> IO[bytes]:
 def _one_line(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     return text or type(error).__name__
-
-
-def _rows_columns(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    pair = (size, size) if isinstance(size, int | np.integer) else tuple(size)
-    if len(pair) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in pair):
-        raise ValueError(
-            f"A picture's size must be a whole number or (rows, columns), at least 1; got {size!r}."
-        )
-    return int(pair[0]), int(pair[1])
-
-
-def _check_channels(channels: int | None) -> None:
-    if channels not in (None, 1, 3):
-        raise ValueError(f"channels must be 1 (gray), 3 (RGB) or None (as the picture is); got {channels!r}.")
 
 
 def _as_array(image: Image) -> np.ndarray:

@@ -67,6 +67,22 @@ def cover(image: Image, size: tuple[int, int]) -> Image:
     return image.resize((columns, rows), Resampling.BILINEAR, box=box)
 
 
+def rows_columns(size: int | tuple[int, int] | None) -> tuple[int, int] | None:
+    """The size as (rows, columns), or None if none is asked for; anything else is refused in a sentence."""
+    if size is None:
+        return None
+    pair = (size, size) if isinstance(size, int | np.integer) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(side, int | np.integer) and side >= 1 for side in pair):
+        raise ValueError(f"A picture's size must be a whole number or (rows, columns), at least 1; got {size!r}.")
+    return int(pair[0]), int(pair[1])
+
+
+def check_channels(channels: int | None) -> None:
+    """Refuses, in a sentence, whatever is not a number of channels that pictures can be given."""
+    if channels not in (None, 1, 3):
+        raise ValueError(f"channels must be 1 (gray), 3 (RGB) or None (as the picture is); got {channels!r}.")
+
+
 def _upright(image: Image, held: int) -> Image:
     from PIL.Image import Transpose
 

@@ -52,9 +52,7 @@ _OTHER_KINDS = (
 )
 
 
-def save_tensors(
-    path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]
-) -> None:
+def save_tensors(path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Nothing; the file at `path` then holds the arrays and the metadata, or is what it was before.
 
     Parameters

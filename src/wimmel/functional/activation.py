@@ -1,6 +1,6 @@
 """Activation functions, element by element, and the softmax along an axis; given arrays or tensors, of any shape.
 
-Names and arguments are PyTorch's. Everywhere NaN gives NaN, and values and gradients stay finite where the function's are:
+Names and arguments are PyTorch's. NaN gives NaN, and values and gradients stay finite where the function's are:
 exponentials are only taken of arguments that cannot overflow, also in the branch that is not chosen.
 """
 
@@ -85,6 +85,7 @@ def elu(x: Value, alpha: float = 1.0) -> Value:
     >>> elu(np.array([-np.inf, 0.0, 3.0]))
     array([-1.,  0.,  3.])
     """
+    x = _real(x, "elu")
     positive = array.less(0, x)
     return array.where(positive, x, array.multiply(array.expm1(array.where(positive, 0, x)), alpha))
 
@@ -148,7 +149,7 @@ def gelu(x: Value, approximate: str = "none") -> Value:
     if approximate == "none":
         step = array.erf(array.multiply(x, math.sqrt(0.5)))
     elif approximate == "tanh":
-        # tanh is 1 to the last digit well before 12; without the limit x^3 would overflow, and its derivative be 0 * inf
+        # tanh is 1 to the last digit well before 12; without the limit x^3 could overflow and its derivative be 0 * inf
         near = array.clip(x, -12, 12)
         cube = array.multiply(array.multiply(near, array.multiply(near, near)), 0.044715)
         step = array.tanh(array.multiply(array.add(near, cube), math.sqrt(2 / math.pi)))
@@ -203,7 +204,8 @@ def mish(x: Value) -> Value:
     >>> mish(np.array([-1.0, 0.0, 1.0])).round(4)
     array([-0.3034,  0.    ,  0.8651])
     """
-    return array.multiply(x, array.tanh(_softplus(x)))
+    x = _real(x, "mish")
+    return array.multiply(x, array.tanh(log_one_plus_exp(x)))
 
 
 def sigmoid(x: Value) -> Value:
@@ -253,7 +255,7 @@ def hardsigmoid(x: Value) -> Value:
     >>> hardsigmoid(np.array([-4.0, 0.0, 1.5, 4.0]))
     array([0.  , 0.5 , 0.75, 1.  ])
     """
-    return array.divide(array.clip(array.add(x, 3), 0, 6), 6)
+    return array.divide(array.clip(array.add(_real(x, "hardsigmoid"), 3), 0, 6), 6)
 
 
 def hardswish(x: Value) -> Value:
@@ -307,13 +309,14 @@ def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     Examples
     --------
     >>> import numpy as np
-    >>> softplus(np.array([-1000.0, 0.0, 1000.0])).round(4)
-    array([   0.    ,    0.6931, 1000.    ])
+    >>> softplus(np.array([-1000.0, 0.0, 100.0])).round(4)
+    array([  0.    ,   0.6931, 100.    ])
     """
     if beta == 0:
         raise ValueError("softplus was given beta=0, and it divides by beta; take a number that is not 0")
+    x = _real(x, "softplus")
     scaled = array.multiply(x, beta)
-    return array.where(array.less(threshold, scaled), x, array.divide(_softplus(scaled), beta))
+    return array.where(array.less(threshold, scaled), x, array.divide(log_one_plus_exp(scaled), beta))
 
 
 def softmax(x: Value, axis: int = -1) -> Value:
@@ -370,17 +373,23 @@ def log_softmax(x: Value, axis: int = -1) -> Value:
     return array.subtract(shifted, array.log(array.sum(array.exp(shifted), axis, keepdims=True)))
 
 
-def _below_zero(x: Value, axis: int) -> Value:
-    """x less its largest element along the axis. The shift changes neither softmax nor gradient: it is a constant."""
-    x = operand(x, "softmax")
-    if not x.shape:
-        raise ValueError("softmax was given a single number; it needs an axis along which to add up")
-    return array.subtract(x, array.stop_gradient(array.max(x, axis, keepdims=True)))
-
-
-def _softplus(x: Value) -> Value:
+def log_one_plus_exp(x: Value) -> Value:
     """log(1 + exp(x)) as max(x, 0) + log(1 + exp(-|x|)), with choices in place of max and abs: their derivatives at 0
     would add up to 0, and the function's is 1/2."""
     negative = array.less(x, 0)
     tail = array.log1p(array.exp(array.where(negative, x, array.negative(x))))
     return array.add(array.where(negative, 0, x), tail)
+
+
+def _below_zero(x: Value, axis: int) -> Value:
+    """x less its largest element along the axis. The shift changes neither softmax nor gradient: it is a constant."""
+    x = _real(x, "softmax")
+    if not x.shape:
+        raise ValueError("softmax was given a single number; it needs an axis along which to add up")
+    return array.subtract(x, array.stop_gradient(array.max(x, axis, keepdims=True)))
+
+
+def _real(x: Value, name: str) -> Value:
+    """x in floating point: whole numbers as float64, before a sum or a difference can leave their range."""
+    x = operand(x, name)
+    return x if x.dtype.kind == "f" else array.cast(x, "float64")

@@ -30,6 +30,14 @@ def floating(value: Value, name: str, role: str = "an input") -> Value:
     return given
 
 
+def numbers(value: Value, name: str) -> Value:
+    """The value as an operand of any dtype but bool."""
+    given = operand(value, name)
+    if given.dtype.kind == "b":
+        raise TypeError(f"{name} was given booleans; it takes numbers: x.astype(np.uint8), or np.float32")
+    return given
+
+
 def batched(x: Value, axes: int, name: str) -> tuple[Value, bool]:
     """x as (n, channels, *sizes) with that many spatial axes, and whether the batch axis had to be added."""
     rank = len(x.shape)
@@ -54,6 +62,22 @@ def per_channel(value: Value, name: str, role: str, channels: int, axes: int) ->
             f"{name} was given {role} of shape {value.shape}; for {channels} channels it must have shape ({channels},)"
         )
     return array.reshape(value, (channels, *(1,) * axes)) if axes else value
+
+
+def plus_bias(y: Value, bias: Value | None, name: str, count: int, axes: int) -> Value:
+    """y, which has so many channels and that many axes behind them, with a bias added to each channel."""
+    return y if bias is None else array.add(y, per_channel(bias, name, "a bias", count, axes))
+
+
+def check_weight(name: str, weight: Value, axes: int, layout: str) -> None:
+    if len(weight.shape) != axes + 2 or 0 in weight.shape:
+        raise ValueError(
+            f"{name} was given a weight of shape {weight.shape}; it must be {layout}, {axes + 2} axes, none empty"
+        )
+
+
+def channels(count: int) -> str:
+    return f"{count} channel{'' if count == 1 else 's'}"
 
 
 def reduced(loss: Value, reduction: str, name: str) -> Value:

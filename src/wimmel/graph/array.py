@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +85,8 @@ def negative(x: Value) -> Value:
     >>> negative(np.array([1.0, -2.0]))
     array([-1.,  2.])
     """
-    return primitives.multiply(x, -1)
+    (x,) = as_operands([x], "negative")
+    return primitives.multiply(x, -1) if x.dtype.kind == "f" else primitives.subtract(0, x)
 
 
 def square(x: Value) -> Value:
@@ -134,6 +136,7 @@ def clip(x: Value, minimum: Value = None, maximum: Value = None) -> Value:
     >>> clip(np.array([-1.0, 0.5, 7.0]), 0, 1)
     array([0. , 0.5, 1. ])
     """
+    (x,) = as_operands([x], "clip")
     if minimum is not None:
         x = primitives.maximum(minimum, x)
     if maximum is not None:
@@ -243,7 +246,7 @@ def less(x: Value, y: Value) -> Value:
     >>> less(np.array([1, 2]), 2)
     array([ True, False])
     """
-    return primitives.less(x, y)
+    return primitives.less(*_comparable(x, y))
 
 
 def equal(x: Value, y: Value) -> Value:
@@ -254,7 +257,7 @@ def equal(x: Value, y: Value) -> Value:
     >>> equal(np.array([1, 2]), 2)
     array([False,  True])
     """
-    return primitives.equal(x, y)
+    return primitives.equal(*_comparable(x, y))
 
 
 def less_equal(x: Value, y: Value) -> Value:
@@ -265,6 +268,7 @@ def less_equal(x: Value, y: Value) -> Value:
     >>> less_equal(np.array([1, 2, 3]), 2)
     array([ True,  True, False])
     """
+    x, y = _comparable(x, y)
     return primitives.maximum(primitives.less(x, y), primitives.equal(x, y))
 
 
@@ -276,7 +280,7 @@ def not_equal(x: Value, y: Value) -> Value:
     >>> not_equal(np.array([1, 2]), 2)
     array([ True, False])
     """
-    return primitives.equal(primitives.equal(x, y), False)
+    return primitives.equal(equal(x, y), False)
 
 
 def where(condition: Value, x: Value, y: Value) -> Value:
@@ -299,7 +303,7 @@ def isfinite(x: Value) -> Value:
     >>> isfinite(np.array([1.0, np.inf, np.nan]))
     array([ True, False, False])
     """
-    return primitives.equal(primitives.subtract(x, x), 0)
+    return primitives.equal(primitives.multiply(x, 0), 0)
 
 
 def cast(x: Value, dtype: Any) -> Value:
@@ -362,6 +366,8 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 def var(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Value:
     """The variance of x over the given axes, or over all: the squared distances from the mean, summed, over n - ddof.
 
+    Infinite or NaN where ddof leaves nothing to divide by.
+
     Examples
     --------
     >>> float(var(np.array([1.0, 2.0, 3.0, 4.0])))
@@ -370,7 +376,7 @@ def var(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> V
     (x,) = as_operands([x], "var")
     distances = primitives.subtract(x, mean(x, axis, keepdims=True))
     count = math.prod(x.shape[a] for a in _axes(x, axis))
-    return primitives.divide(sum(square(distances), axis, keepdims), count - ddof)
+    return primitives.divide(sum(square(distances), axis, keepdims), builtins.max(count - ddof, 0))
 
 
 def std(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Value:
@@ -407,7 +413,8 @@ def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     >>> min(np.array([[1.0, 2.0], [3.0, 0.0]]), axis=1)
     array([1., 0.])
     """
-    return negative(max(negative(x), axis, keepdims))
+    (x,) = as_operands([x], "min")
+    return _reversed_order(max(_reversed_order(x), axis, keepdims))
 
 
 def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
@@ -432,6 +439,28 @@ def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
 
 
 # products
+
+
+def dot(x: Value, y: Value) -> Value:
+    """The product of two numbers, vectors or matrices, or of an array with a vector or a matrix.
+
+    Raises
+    ------
+    ValueError
+        If y has three axes or more and x two or more: there NumPy's dot differs from `matmul`, which is what is wanted
+        as a rule.
+
+    Examples
+    --------
+    >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
+    11.0
+    """
+    x, y = as_operands([x, y], "dot")
+    if not x.shape or not y.shape:
+        return primitives.multiply(x, y)
+    if len(x.shape) > 1 and len(y.shape) > 2:
+        raise ValueError(f"dot was given shapes {x.shape} and {y.shape}; for products of many matrices use matmul")
+    return matmul(x, y)
 
 
 def matmul(x: Value, y: Value) -> Value:
@@ -467,7 +496,10 @@ def reshape(x: Value, shape: int | Sequence[int]) -> Value:
            [3, 4, 5]])
     """
     (x,) = as_operands([x], "reshape")
-    sizes = [int(size) for size in (shape if isinstance(shape, Sequence) else (shape,))]
+    try:
+        sizes = [operator.index(size) for size in (shape if isinstance(shape, (Sequence, np.ndarray)) else (shape,))]
+    except TypeError:
+        raise TypeError(f"reshape was given the shape {shape!r}; sizes are whole numbers") from None
     if sizes.count(-1) > 1 or any(size < -1 for size in sizes):
         raise ValueError(f"reshape was given {tuple(sizes)}; sizes are 0 or more, and only one may be -1, what is left")
     if -1 in sizes:
@@ -506,6 +538,7 @@ def swapaxes(x: Value, first: int, second: int) -> Value:
     >>> swapaxes(np.zeros((2, 3, 5)), 0, 2).shape
     (5, 3, 2)
     """
+    (x,) = as_operands([x], "swapaxes")
     order = list(range(len(x.shape)))
     first, second = _axis(first, len(order), "swapaxes"), _axis(second, len(order), "swapaxes")
     order[first], order[second] = order[second], order[first]
@@ -520,6 +553,7 @@ def moveaxis(x: Value, source: int, destination: int) -> Value:
     >>> moveaxis(np.zeros((2, 3, 5)), 0, -1).shape
     (3, 5, 2)
     """
+    (x,) = as_operands([x], "moveaxis")
     rank = len(x.shape)
     order = list(range(rank))
     moved = order.pop(_axis(source, rank, "moveaxis"))
@@ -535,6 +569,7 @@ def squeeze(x: Value, axis: Axis = None) -> Value:
     >>> squeeze(np.zeros((1, 3, 1))).shape
     (3,)
     """
+    (x,) = as_operands([x], "squeeze")
     gone = [a for a, size in enumerate(x.shape) if size == 1] if axis is None else _axes(x, axis)
     if any(x.shape[a] != 1 for a in gone):
         raise ValueError(f"squeeze was given axis {axis} of shape {x.shape}; only axes of size 1 can go")
@@ -574,9 +609,9 @@ def concatenate(values: Sequence[Value], axis: int = 0) -> Value:
     >>> concatenate([np.array([1, 2]), np.array([3])])
     array([1, 2, 3])
     """
+    values = as_operands(list(values), "concatenate")
     if not values:
         raise ValueError("concatenate was given no values; it needs at least one")
-    values = as_operands(values, "concatenate")
     if not values[0].shape:
         raise ValueError("concatenate was given values of no axes; give them one with reshape(x, 1)")
     return primitives.concatenate(*values, axis=_axis(axis, len(values[0].shape), "concatenate"))
@@ -671,8 +706,6 @@ def take(x: Value, indices: Value, axis: int | None = None) -> Value:
         raise TypeError(f"take was given indices of dtype {indices.dtype}; indices are integers")
     if axis is None:
         x, axis = reshape(x, (-1,)), 0
-    if isinstance(indices, int):
-        indices = np.asarray(indices)
     return primitives.take(x, indices, axis=_axis(axis, len(x.shape), "take"))
 
 
@@ -711,17 +744,21 @@ def one_hot(x: Value, num_classes: int, dtype: Any = np.float32) -> Value:
 def getitem(x: Value, index: Any) -> Value:
     """x[index] for integers, slices, None, ... and one array of integers.
 
+    As in NumPy, the axes of that array stand in front if something other than an integer stands between it and an integer.
+
     Examples
     --------
     >>> getitem(np.array([[1, 2], [3, 4]]), (slice(None), 0))
     array([1, 3])
     """
+    (x,) = as_operands([x], "getitem")
     items = list(index) if isinstance(index, tuple) else [index]
     rank = len(x.shape)
     used = builtins.sum(item is not None and item is not Ellipsis for item in items)
     ellipses = [place for place, item in enumerate(items) if item is Ellipsis]
     if used > rank or len(ellipses) > 1:
         raise IndexError(f"a value of shape {x.shape} was given {used} indices; it has {rank} axes, and ... stands once")
+    chosen = [place for place, item in enumerate(items) if item is not None and not isinstance(item, (slice, type(...)))]
     place = ellipses[0] if ellipses else len(items)
     items[place : place + 1] = [slice(None)] * (rank - used)
 
@@ -748,7 +785,7 @@ def getitem(x: Value, index: Any) -> Value:
             bounds.append(slice(item % size, item % size + 1, 1))
         elif taken is None and _is_integer_array(item):
             bounds.append(slice(0, size, 1))
-            taken = (len(shape), item)
+            taken = (len(shape), np.asarray(item, np.int64) if isinstance(item, list) else item)
             shape.append(size)
         else:
             raise IndexError(
@@ -759,12 +796,19 @@ def getitem(x: Value, index: Any) -> Value:
     y = primitives.take_slice(x, start=start, stop=stop, step=step)
     y = primitives.flip(y, axes=tuple(flipped)) if flipped else y
     y = reshape(y, shape)
-    return take(y, taken[1], taken[0]) if taken else y
+    if taken is None:
+        return y
+    axis, indices = taken
+    y = take(y, indices, axis)
+    if chosen[-1] - chosen[0] + 1 == len(chosen):
+        return y
+    front = range(axis, axis + len(indices.shape))
+    return transpose(y, [*front, *(a for a in range(len(y.shape)) if a not in front)])
 
 
 def _is_integer_array(item: Any) -> bool:
     if isinstance(item, list):
-        item = np.asarray(item)
+        return item == [] or np.asarray(item).dtype.kind in "iu"
     return isinstance(item, (Tensor, np.ndarray)) and item.dtype.kind in "iu"
 
 
@@ -792,6 +836,27 @@ def _runs_taken(x: Value, places: np.ndarray, axis: int) -> Value:
     return concatenate(pieces, axis)
 
 
+def _reversed_order(x: Value) -> Value:
+    """A value that is larger where x is smaller, within x's dtype; applied twice it is x again."""
+    if x.dtype.kind == "f":
+        return negative(x)
+    if x.dtype.kind == "b":
+        return primitives.equal(x, False)
+    return primitives.subtract(-1 if x.dtype.kind == "i" else int(np.iinfo(x.dtype).max), x)
+
+
+def _comparable(x: Value, y: Value) -> list[Value]:
+    """Operands of a comparison; a Python integer that the other's integer dtype cannot hold keeps a dtype of its own."""
+    values = [x, y]
+    for place, other in ((0, y), (1, x)):
+        dtype = getattr(other, "dtype", None)
+        if type(values[place]) is int and dtype is not None and dtype.kind in "iu":
+            bounds = np.iinfo(dtype)
+            if not bounds.min <= values[place] <= bounds.max:
+                values[place] = np.asarray(values[place])
+    return values
+
+
 def _condition(condition: Value) -> Value:
     (condition,) = as_operands([condition], "where")
     return condition if condition.dtype == np.bool_ else not_equal(condition, 0)
@@ -800,7 +865,7 @@ def _condition(condition: Value) -> Value:
 def _pad_pairs(pad_width: Any, rank: int) -> tuple[tuple[int, int], ...]:
     try:
         pairs = np.broadcast_to(np.asarray(pad_width, dtype=object), (rank, 2))
-        result = tuple((int(front), int(behind)) for front, behind in pairs)
+        result = tuple((operator.index(front), operator.index(behind)) for front, behind in pairs)
     except (TypeError, ValueError):
         raise ValueError(
             f"pad was given pad_width {pad_width!r} for {rank} axes; give a number, one (front, behind) pair for all "

@@ -34,7 +34,7 @@ def gradients(output: Tensor, sources: Sequence[Tensor], cotangent: Tensor | Non
     Raises
     ------
     ValueError
-        If the output is no scalar and there is no cotangent.
+        If the output is no scalar and there is no cotangent, or the cotangent has another shape than the output.
     TypeError
         If the output or a source is not of a floating-point dtype.
 
@@ -51,7 +51,8 @@ def gradients(output: Tensor, sources: Sequence[Tensor], cotangent: Tensor | Non
 
     collected: dict[Tensor, Tensor] = {}
     if output in depends:
-        collected[output] = cotangent if cotangent is not None else as_tensor(np.ones(output.shape, output.dtype))
+        one = as_tensor(np.ones(output.shape, output.dtype))
+        collected[output] = one if cotangent is None else _in_the_form_of(output, cotangent)
     for node in reversed(nodes):
         if node not in collected or node.primitive.gradient is None or not node.inputs:
             continue
@@ -83,6 +84,10 @@ def _check(output: Tensor, sources: Sequence[Tensor], cotangent: Tensor | None) 
         raise ValueError(
             f"only a single number can be differentiated, and the function returned shape {output.shape}; "
             "sum it, or take its mean"
+        )
+    if cotangent is not None and cotangent.shape != output.shape:
+        raise ValueError(
+            f"a cotangent of shape {cotangent.shape} was given for a result of shape {output.shape}; they must agree"
         )
     for source in sources:
         if source.dtype.kind != "f":

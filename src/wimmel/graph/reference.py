@@ -21,7 +21,7 @@ def evaluate(graph: Graph, values: Sequence[np.ndarray]) -> list[np.ndarray]:
 
     Returns
     -------
-    list of array, one for each of the graph's outputs
+    list of array, one for each of the graph's outputs: new arrays, which share no memory with the inputs or each other
     """
     nodes = graph.nodes()
     last_use = {source: place for place, node in enumerate(nodes) for source in node.inputs}
@@ -33,7 +33,7 @@ def evaluate(graph: Graph, values: Sequence[np.ndarray]) -> list[np.ndarray]:
         for source in set(node.inputs):
             if last_use[source] == place and source not in kept:
                 known.pop(source, None)
-    return [known[output] for output in graph.outputs]
+    return _owned([known[output] for output in graph.outputs], values)
 
 
 def first_not_finite(graph: Graph, values: Sequence[np.ndarray]) -> Tensor | None:
@@ -45,6 +45,18 @@ def first_not_finite(graph: Graph, values: Sequence[np.ndarray]) -> Tensor | Non
         if known[node].dtype.kind == "f" and not np.isfinite(known[node]).all():
             return node
     return None
+
+
+def _owned(results: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The results, copied where they are views, constants, inputs or stand twice: who calls may write into them."""
+    taken = {id(value) for value in values}
+    owned = []
+    for result in results:
+        if result.base is not None or not result.flags.writeable or id(result) in taken:
+            result = np.array(result, order="C")
+        taken.add(id(result))
+        owned.append(result)
+    return owned
 
 
 def compute(node: Tensor, known: dict[Tensor, np.ndarray]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,12 +15,14 @@ from wimmel.graph.tensor import Tensor
 class Structure:
     """How a nested value is built, with its leaves taken out; equal for values that differ only in their leaves.
 
-    `kind` is "leaf", "static" (the value itself stands in `detail`), "list", "tuple" or "dict" (keys in `detail`).
+    `kind` is "leaf", "static" (`value` is the value itself, `detail` what it is compared by), "list", "tuple", "named
+    tuple" (its class in `detail`) or "dict" (its keys in `detail`).
     """
 
     kind: str
     detail: Hashable = None
     children: tuple[Structure, ...] = ()
+    value: Any = field(default=None, compare=False)
 
 
 LEAF = Structure("leaf")
@@ -57,12 +59,29 @@ def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
     return unflatten(structure, [function(leaf) for leaf in leaves])
 
 
+def map_items(function: Callable[[Any], Any], value: Any) -> Any:
+    """The nested value with the function applied to everything in it that is not itself a list, tuple or dict."""
+    if type(value) is dict:
+        return {key: map_items(function, item) for key, item in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(map_items(function, item) for item in value)
+    if _is_named_tuple(value):
+        return type(value)(*(map_items(function, item) for item in value))
+    return function(value)
+
+
+def _is_named_tuple(value: Any) -> bool:
+    return isinstance(value, tuple) and hasattr(value, "_fields")
+
+
 def _flatten(value: Any, leaves: list[Any]) -> Structure:
     if isinstance(value, (Tensor, np.ndarray, np.generic)):
         leaves.append(value)
         return LEAF
     if type(value) in (list, tuple):
         return Structure(type(value).__name__, None, tuple(_flatten(item, leaves) for item in value))
+    if _is_named_tuple(value):
+        return Structure("named tuple", type(value), tuple(_flatten(item, leaves) for item in value))
     if type(value) is dict:
         return Structure("dict", tuple(value), tuple(_flatten(item, leaves) for item in value.values()))
     try:
@@ -72,15 +91,19 @@ def _flatten(value: Any, leaves: list[Any]) -> Structure:
             f"a recorded function was given {value!r}, a {type(value).__name__}, which cannot be compared from call to "
             "call; pass arrays, numbers, strings, modules, or lists, tuples and dicts of them"
         ) from None
-    return Structure("static", (type(value), value))
+    # 0.0 equals -0.0 and NaN does not equal itself, so these are told apart by how they are written
+    same = repr(value) if isinstance(value, (float, complex)) else value
+    return Structure("static", (type(value), same), value=value)
 
 
 def _unflatten(structure: Structure, leaves: Any) -> Any:
     if structure.kind == "leaf":
         return next(leaves)
     if structure.kind == "static":
-        return structure.detail[1]  # type: ignore[index]
+        return structure.value
     children = [_unflatten(child, leaves) for child in structure.children]
     if structure.kind == "dict":
         return dict(zip(structure.detail, children, strict=True))  # type: ignore[call-overload]
+    if structure.kind == "named tuple":
+        return structure.detail(*children)  # type: ignore[operator]
     return tuple(children) if structure.kind == "tuple" else children

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from wimmel.graph.structure import Structure, flatten, unflatten
-from wimmel.graph.tensor import Tensor, Value, as_operands, as_tensor, input_tensor
+from wimmel.graph.tensor import Shape, Tensor, Value, as_operands, as_tensor, input_tensor
 
 
 @dataclass(frozen=True)
@@ -67,22 +67,48 @@ def reachable(outputs: Sequence[Tensor]) -> list[Tensor]:
 class Variable:
     """An array that lives outside any graph and is replaced, never changed: a parameter or a buffer.
 
+    Parameters
+    ----------
+    value : array, or a function that makes it
+        A function is called when the array is first needed: a network about to be loaded is never drawn.
+    shape, dtype
+        Of the array; needed with a function.
+
     Attributes
     ----------
     value : array
+    shape, dtype
     version : int
         Raised by every assignment, so that what was derived from the array can tell that it is stale.
     trainable : bool
         Whether it is a parameter that gradients are taken by.
     """
 
-    __slots__ = ("name", "trainable", "value", "version")
+    __slots__ = ("_value", "dtype", "name", "shape", "trainable", "version")
 
-    def __init__(self, value: np.ndarray, name: str = "", trainable: bool = True) -> None:
-        self.value = value
+    def __init__(
+        self,
+        value: np.ndarray | Callable[[], np.ndarray],
+        name: str = "",
+        trainable: bool = True,
+        shape: Shape | None = None,
+        dtype: Any = None,
+    ) -> None:
+        self._value = value
         self.name = name
         self.version = 0
         self.trainable = trainable
+        self.shape: Shape = value.shape if isinstance(value, np.ndarray) else tuple(shape or ())
+        self.dtype: np.dtype = value.dtype if isinstance(value, np.ndarray) else np.dtype(dtype)
+
+    @property
+    def value(self) -> np.ndarray:
+        if not isinstance(self._value, np.ndarray):
+            self._value = self._value()
+        return self._value
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Variable, (self.value, self.name, self.trainable)
 
     def read(self) -> Value:
         """The array; while a function is recorded, the tensor that stands for it."""
@@ -93,10 +119,10 @@ class Variable:
         """Replaces the array; while a function is recorded, what the array shall be after each call."""
         recording = active_recording()
         if recording is not None:
-            recording.updates[self] = as_tensor(value)
-            recording.current[self] = as_tensor(value)
+            recording.updates[self] = recording.current[self] = as_tensor(as_operands([value], "a variable")[0])
             return
-        self.value = value
+        self._value = value
+        self.shape, self.dtype = value.shape, value.dtype
         self.version += 1
 
 
@@ -118,7 +144,7 @@ class Recording:
 
     def read(self, variable: Variable) -> Tensor:
         if variable not in self.current:
-            made = input_tensor(variable.name, variable.value.shape, variable.value.dtype)
+            made = input_tensor(variable.name, variable.shape, variable.dtype)
             self.inputs[variable] = self.current[variable] = made
         return self.current[variable]
 
@@ -161,7 +187,7 @@ class Trace:
         """Whether what the trace took for granted still holds: settings, and the variables' shapes and dtypes."""
         count = len(self.graph.inputs) - len(self.variables)
         return all(owner.version == version for owner, version in self.settings) and all(
-            variable.value.shape == tensor.shape and variable.value.dtype == tensor.dtype
+            variable.shape == tensor.shape and variable.dtype == tensor.dtype
             for variable, tensor in zip(self.variables, self.graph.inputs[count:], strict=True)
         )
 

@@ -1,17 +1,20 @@
 """First values of parameters: functions from a shape and a random generator to an array.
 
-With fan_in the number of inputs that one output sums over, and fan_out the number of outputs that one input reaches.
+They are partial applications of plain functions, so that networks can be pickled. With fan_in the number of inputs that one output sums over, and fan_out the number of outputs that one input reaches.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
+from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
 
-Initializer: TypeAlias = Callable[[tuple[int, ...], np.random.Generator], np.ndarray]
+Shape: TypeAlias = tuple[int, ...]
+Initializer: TypeAlias = Callable[[Shape, np.random.Generator], np.ndarray]
 
 
 def fans(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -30,21 +33,17 @@ def fans(shape: tuple[int, ...]) -> tuple[int, int]:
 
 def constant(value: float) -> Initializer:
     """Every element is the value."""
-    return lambda shape, generator: np.full(shape, value, np.float32)
-
-
-zeros = constant(0.0)
-ones = constant(1.0)
+    return partial(_constant, value)
 
 
 def uniform(bound: float) -> Initializer:
     """Uniform between -bound and bound."""
-    return lambda shape, generator: generator.uniform(-bound, bound, shape)
+    return partial(_uniform, bound)
 
 
 def normal(deviation: float = 0.01) -> Initializer:
     """Normal around 0."""
-    return lambda shape, generator: generator.normal(0, deviation, shape)
+    return partial(_normal, deviation)
 
 
 def fan_in_uniform(fan_in: int | None = None) -> Initializer:
@@ -55,7 +54,7 @@ def fan_in_uniform(fan_in: int | None = None) -> Initializer:
     fan_in : int, optional
         Needed for biases, whose shape does not tell.
     """
-    return lambda shape, generator: uniform(1 / math.sqrt(max(fan_in or fans(shape)[0], 1)))(shape, generator)
+    return partial(_fan_in_uniform, fan_in)
 
 
 def glorot_uniform(gain: float = 1.0) -> Initializer:
@@ -65,12 +64,12 @@ def glorot_uniform(gain: float = 1.0) -> Initializer:
     ----------
     Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks" (2010), equation 16.
     """
-    return lambda shape, generator: uniform(gain * math.sqrt(6 / sum(fans(shape))))(shape, generator)
+    return partial(_scaled, _uniform, gain * math.sqrt(6), sum)
 
 
 def glorot_normal(gain: float = 1.0) -> Initializer:
     """Normal with variance gain^2 * 2 / (fan_in + fan_out); Glorot and Bengio (2010), equation 12."""
-    return lambda shape, generator: normal(gain * math.sqrt(2 / sum(fans(shape))))(shape, generator)
+    return partial(_scaled, _normal, gain * math.sqrt(2), sum)
 
 
 def he_uniform(gain: float = math.sqrt(2)) -> Initializer:
@@ -80,12 +79,12 @@ def he_uniform(gain: float = math.sqrt(2)) -> Initializer:
     ----------
     He, Zhang, Ren and Sun, "Delving deep into rectifiers" (2015), equation 10.
     """
-    return lambda shape, generator: uniform(gain * math.sqrt(3 / fans(shape)[0]))(shape, generator)
+    return partial(_scaled, _uniform, gain * math.sqrt(3), _first)
 
 
 def he_normal(gain: float = math.sqrt(2)) -> Initializer:
     """Normal with variance gain^2 / fan_in; He et al. (2015), equation 10."""
-    return lambda shape, generator: normal(gain / math.sqrt(fans(shape)[0]))(shape, generator)
+    return partial(_scaled, _normal, gain, _first)
 
 
 def lecun_normal() -> Initializer:
@@ -100,12 +99,46 @@ def orthogonal(gain: float = 1.0) -> Initializer:
     ----------
     Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear networks" (2014).
     """
+    return partial(_orthogonal, gain)
 
-    def draw(shape: tuple[int, ...], generator: np.random.Generator) -> np.ndarray:
-        rows, columns = shape[0], math.prod(shape[1:])
-        q, r = np.linalg.qr(generator.normal(size=(max(rows, columns), min(rows, columns))))
-        # without the signs of r the distribution would not be uniform over orthogonal matrices
-        q = q * np.sign(np.diag(r))
-        return gain * (q.T if rows < columns else q).reshape(shape)
 
-    return draw
+def _constant(value: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    return np.full(shape, value)
+
+
+def _uniform(bound: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    return generator.uniform(-bound, bound, shape)
+
+
+def _normal(deviation: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    return generator.normal(0, deviation, shape)
+
+
+def _fan_in_uniform(fan_in: int | None, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    return _uniform(1 / math.sqrt(max(fan_in or fans(shape)[0], 1)), shape, generator)
+
+
+def _scaled(
+    distribution: Callable[..., np.ndarray],
+    scale: float,
+    chosen: Callable[[tuple[int, int]], int],
+    shape: Shape,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """A draw whose width is the scale over the square root of the chosen fan."""
+    return distribution(scale / math.sqrt(max(chosen(fans(shape)), 1)), shape, generator)
+
+
+_first = itemgetter(0)
+
+
+def _orthogonal(gain: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
+    rows, columns = shape[0], math.prod(shape[1:])
+    q, r = np.linalg.qr(generator.normal(size=(max(rows, columns), min(rows, columns))))
+    # without the signs of r the distribution would not be uniform over orthogonal matrices
+    q = q * np.sign(np.diag(r))
+    return gain * (q.T if rows < columns else q).reshape(shape)
+
+
+zeros = constant(0.0)
+ones = constant(1.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from wimmel.graph import Tensor, receptive_field, trace
+from wimmel.graph import Tensor, trace
 from wimmel.nn.module import Module
 
 PRODUCTS = frozenset(
@@ -133,6 +133,8 @@ def _seen(output: Tensor, entry: Tensor) -> str | None:
     """The receptive field on the input's spatial axes; None for outputs without any."""
     if len(output.shape) != len(entry.shape) or len(entry.shape) < 3:
         return None
+    from wimmel.graph.receptive import receptive_field
+
     field = receptive_field(output, entry)
     return None if field is None else str(field)
 

@@ -6,6 +6,7 @@ recorded it records. What a call needs beyond its inputs (training or not, the r
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
@@ -28,8 +29,6 @@ class Parameter:
     ----------
     value : array
         Its first value, kept in float32 unless it is float64.
-    initializer : Initializer, optional
-        How `Module.initialize` draws it anew; without one it keeps its value.
 
     Examples
     --------
@@ -43,12 +42,22 @@ class Parameter:
     """
 
     value: Any
-    initializer: Initializer | None = None
 
     @classmethod
-    def drawn(cls, shape: tuple[int, ...], initializer: Initializer) -> Parameter:
-        """A parameter of that shape drawn by the initializer, unpredictably until `Module.initialize(seed)`."""
-        return cls(initializer(shape, np.random.default_rng()), initializer)
+    def drawn(cls, shape: tuple[int, ...], initializer: Initializer) -> Drawn:
+        """A parameter of that shape drawn by the initializer: unpredictably, until `Module.initialize(seed)`."""
+        return Drawn(tuple(shape), initializer)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A parameter whose first value is drawn, when it is first needed; made by `Parameter.drawn`."""
+
+    shape: tuple[int, ...]
+    initializer: Initializer
+
+    def draw(self, generator: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
+        return _own_copy(self.initializer(self.shape, generator), dtype)
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ class Module:
     def parameter_count(self) -> int:
         """How many numbers the parameters hold, frozen ones included, buffers not."""
         return sum(
-            variable.value.size
+            math.prod(variable.shape)
             for module in self.named_modules().values()
             for name, variable in module.__dict__.get("_variables", {}).items()
             if name not in module._buffers()
@@ -181,9 +190,9 @@ class Module:
         own = self.named_variables()
         found = {name: np.asarray(value) for name, value in state.items()}
         faults = [
-            f"{name} has shape {found[name].shape}, expected {own[name].value.shape}"
+            f"{name} has shape {found[name].shape}, expected {own[name].shape}"
             for name in own
-            if name in found and found[name].shape != own[name].value.shape
+            if name in found and found[name].shape != own[name].shape
         ]
         if strict:
             faults += [f"{name} is missing" for name in own if name not in found]
@@ -192,7 +201,7 @@ class Module:
             raise ValueError(f"the state does not fit this {type(self).__name__}: {'; '.join(faults)}")
         for name, variable in own.items():
             if name in found:
-                variable.write(_own_copy(found[name], variable.value.dtype))
+                variable.write(_own_copy(found[name], variable.dtype))
         return self
 
     def initialize(self, seed: int) -> Self:
@@ -205,11 +214,10 @@ class Module:
         True
         """
         for path, module in self.named_modules().items():
-            for name, initializer in module.__dict__.get("_initializers", {}).items():
+            for name, drawn in module.__dict__.get("_drawn", {}).items():
                 variable = module.__dict__["_variables"][name]
                 words = [seed & 0xFFFFFFFF, seed >> 32, zlib.crc32(f"{path}.{name}".encode())]
-                drawn = initializer(variable.value.shape, np.random.default_rng(words))
-                variable.write(_own_copy(drawn, variable.value.dtype))
+                variable.write(drawn.draw(np.random.default_rng(words), variable.dtype))
         return self
 
     def freeze(self, frozen: bool = True) -> Self:
@@ -225,7 +233,7 @@ class Module:
         if np.dtype(dtype) not in (np.dtype(np.float32), np.dtype(np.float64)):
             raise TypeError(f"astype was given {dtype}; parameters are float32 or float64")
         for variable in self.named_variables().values():
-            if variable.value.dtype.kind == "f":
+            if variable.dtype.kind == "f":
                 variable.write(_own_copy(variable.value, dtype))
         return self
 
@@ -239,7 +247,13 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         variables = self.__dict__.setdefault("_variables", {})
-        if isinstance(value, (Parameter, Buffer)):
+        if isinstance(value, Drawn):
+            variables[name] = Variable(
+                lambda: value.draw(np.random.default_rng()), name, shape=value.shape, dtype=np.float32
+            )
+            self.__dict__.setdefault("_drawn", {})[name] = value
+            self._raise_version()
+        elif isinstance(value, (Parameter, Buffer)):
             trainable = isinstance(value, Parameter)
             array = np.asarray(value.value)
             dtype = array.dtype if array.dtype == np.float64 or not trainable else np.float32
@@ -247,8 +261,6 @@ class Module:
             self.__dict__.pop(name, None)
             if not trainable:
                 self._buffers().add(name)
-            elif value.initializer is not None:
-                self.__dict__.setdefault("_initializers", {})[name] = value.initializer
             self._raise_version()
         elif name in variables:
             variable = variables[name]
@@ -256,12 +268,12 @@ class Module:
                 variable.write(value)
                 return
             array = np.asarray(value)
-            if array.shape != variable.value.shape:
+            if array.shape != variable.shape:
                 raise ValueError(
-                    f"{name} of {type(self).__name__} has shape {variable.value.shape} and was set to shape {array.shape}; "
+                    f"{name} of {type(self).__name__} has shape {variable.shape} and was set to shape {array.shape}; "
                     "to change a layer's shape, put a new layer in its place"
                 )
-            variable.write(_own_copy(array, variable.value.dtype))
+            variable.write(_own_copy(array, variable.dtype))
         else:
             if isinstance(value, list) and any(isinstance(item, Module) for item in value):
                 value = tuple(value)

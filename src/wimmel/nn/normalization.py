@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from wimmel import functional
+from wimmel.nn.initializers import ones, zeros
 from wimmel.nn.module import Buffer, Module, Parameter, current_call
 
 
@@ -30,8 +31,8 @@ class _BatchNorm(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         if affine:
-            self.weight = Parameter(np.ones(num_features))
-            self.bias = Parameter(np.zeros(num_features))
+            self.weight = Parameter.drawn((num_features,), ones)
+            self.bias = Parameter.drawn((num_features,), zeros)
         else:
             self.weight = self.bias = None
         if track_running_stats:
@@ -163,8 +164,8 @@ class LayerNorm(Module):
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self.bias_used = bias
-        self.weight = Parameter(np.ones(self.normalized_shape)) if elementwise_affine else None
-        self.bias = Parameter(np.zeros(self.normalized_shape)) if elementwise_affine and bias else None
+        self.weight = Parameter.drawn(self.normalized_shape, ones) if elementwise_affine else None
+        self.bias = Parameter.drawn(self.normalized_shape, zeros) if elementwise_affine and bias else None
 
     def forward(self, x: Any) -> Any:
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -202,8 +203,8 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        self.weight = Parameter(np.ones(num_channels)) if affine else None
-        self.bias = Parameter(np.zeros(num_channels)) if affine else None
+        self.weight = Parameter.drawn((num_channels,), ones) if affine else None
+        self.bias = Parameter.drawn((num_channels,), zeros) if affine else None
 
     def forward(self, x: Any) -> Any:
         return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)

@@ -35,7 +35,7 @@ def _one_line(layer: Module) -> str:
 def _shapes(layer: Module) -> str:
     parts = []
     for name, variable in layer.named_variables().items():
-        sizes = " x ".join(map(str, variable.value.shape)) or "1"
+        sizes = " x ".join(map(str, variable.shape)) or "1"
         frozen = "" if variable.trainable or name in layer._buffers() else ", frozen"
         parts.append(f"{name} {sizes}{frozen}")
     return "; ".join(parts)

@@ -83,12 +83,14 @@ def load(path: Any) -> Module:
             "build the network and give it what wimmel.files.load_plain_tensors reads: net.load_state_dict(...)"
         )
     try:
+        # a forged size could ask for more memory than there is before any parameter is compared
+        _check_sizes(document["architecture"], largest=max(2**20, *(tensor.size for tensor in tensors.values()), 0))
         net = _built(document["architecture"])
         net.load_state_dict(tensors)
         classes, preprocessing = document.get("classes"), document.get("preprocessing")
         net.__dict__["classes"] = None if classes is None else tuple(str(name) for name in classes)
         net.__dict__["preprocessing"] = None if preprocessing is None else _preprocessing(preprocessing)
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError) as error:
         raise ValueError(f"{path} does not describe a network that can be built: {error}") from error
     net.__dict__["metadata"] = document
     return net
@@ -135,6 +137,14 @@ def _built(document: Any) -> Any:
     if isinstance(document, list):
         return tuple(_built(item) for item in document)
     return document
+
+
+def _check_sizes(document: Any, largest: int) -> None:
+    if isinstance(document, (dict, list)):
+        for item in document.values() if isinstance(document, dict) else document:
+            _check_sizes(item, largest)
+    elif isinstance(document, int) and document > largest:
+        raise ValueError(f"it speaks of a size of {document}, more than the file's tensors have elements")
 
 
 def _preprocessing(document: dict[str, Any]) -> Any:

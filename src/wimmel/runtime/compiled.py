@@ -45,13 +45,15 @@ class Compiled:
         outputs = run([*arrays, *(variable.value for variable in traced.variables)])
         count = len(outputs) - len(traced.updated)
         for variable, value in zip(traced.updated, outputs[count:], strict=True):
+            value.flags.writeable = False  # a variable is replaced, never changed
             variable.write(value)
         return unflatten(traced.result, outputs[:count])
 
     def record(self, *arguments: Any, **named: Any) -> Trace:
         """The recording, simplified, for arguments of these shapes and dtypes; made if there is none yet."""
         leaves, structure = flatten((arguments, named))
-        return self._recorded(structure, [np.asarray(leaf) for leaf in leaves], arguments, named)[0]
+        arrays = [as_operands([leaf], "the function")[0] for leaf in leaves]
+        return self._recorded(structure, arrays, arguments, named)[0]
 
     def __repr__(self) -> str:
         return f"<compiled {getattr(self.function, '__name__', self.function)!s}, backend {self.backend}>"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from wimmel.graph import Tensor, Variable, active_recording, flatten, gradients, primitives, unflatten
+from wimmel.graph.structure import map_items
 from wimmel.graph.tensor import as_operands, as_tensor
 from wimmel.runtime.compiled import Compiled
 
@@ -21,7 +23,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     function : callable
         Returns one floating-point number, an array or tensor of shape ().
     argnums : int or tuple of ints, default 0
-        The arguments to differentiate by. Each is an array, a number, a list, tuple or dict of arrays, or a Module.
+        The arguments to differentiate by. Each is an array, a number, a Module, or a list, tuple or dict of such.
 
     Returns
     -------
@@ -43,11 +45,12 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> float(value), gradient
     (10.0, array([2., 6.]))
     """
-    numbers = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+    single = not isinstance(argnums, Sequence)
+    numbers = tuple(operator.index(number) for number in ((argnums,) if single else argnums))
 
     def recorded(*arguments: Any, **named: Any) -> Any:
         value, parts = _differentiated(function, numbers, arguments, named)
-        return value, parts[0] if isinstance(argnums, int) else parts
+        return value, parts[0] if single else parts
 
     compiled = Compiled(recorded)
 
@@ -56,10 +59,8 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             if not -len(arguments) <= number < len(arguments):
                 raise ValueError(f"argnums names argument {number}, but there are {len(arguments)} positional arguments")
         places = [number % len(arguments) for number in numbers]
-        # Python numbers are part of a recording elsewhere; the ones to differentiate by must be inputs of it
         given = [
-            np.asarray(argument, np.float64) if place in places and isinstance(argument, (int, float)) else argument
-            for place, argument in enumerate(arguments)
+            _with_arrays_for_numbers(argument) if place in places else argument for place, argument in enumerate(arguments)
         ]
         return compiled(*given, **named)
 
@@ -91,32 +92,66 @@ def _differentiated(function: Callable[..., Any], numbers: Sequence[int], argume
 
     Without that, a value computed outside the function from the same tensor would count as depending on the argument.
     """
-    recording = active_recording()
     arguments = list(arguments)
     sources: list[Tensor] = []
     structures = []
     with ExitStack() as stack:
         for number in numbers:
-            number %= len(arguments)
-            variables = _trainable(arguments[number])
-            if variables is not None:
-                if recording is None:
-                    raise TypeError("a module's gradient inside value_and_grad needs a recorded function around it")
-                fresh = [_named_anew(recording.read(variable)) for variable in variables.values()]
-                stack.enter_context(recording.standing_in(dict(zip(variables.values(), fresh, strict=True))))
-                structures.append(flatten(dict(zip(variables, fresh, strict=True)))[1])
-            else:
-                leaves, structure = flatten(arguments[number])
-                fresh = [_named_anew(as_tensor(as_operands([leaf], "grad")[0])) for leaf in leaves]
-                arguments[number] = unflatten(structure, fresh)
-                structures.append(structure)
-            sources.extend(fresh)
+            entered = [_entered(item, stack) for item in _items(arguments[number])]
+            leaves, structure = flatten(_with_items(arguments[number], entered))
+            arguments[number] = _with_items(
+                arguments[number],
+                [item if isinstance(new, dict) else new for item, new in zip(_items(arguments[number]), entered, strict=True)],
+            )
+            sources.extend(leaves)
+            structures.append(structure)
         value = function(*arguments, **named)
+    if not isinstance(value, (Tensor, np.ndarray, np.generic, int, float)):
+        raise ValueError(
+            f"only a single number can be differentiated, and the function returned a {type(value).__name__}; "
+            "return the number alone"
+        )
     if not isinstance(value, Tensor):
         value = as_tensor(as_operands([value], "grad")[0])
     found = iter(gradients(value, sources))
-    parts = tuple(unflatten(structure, [next(found) for _ in range(_leaf_count(structure))]) for structure in structures)
+    parts = tuple(unflatten(structure, found) for structure in structures)
     return value, parts
+
+
+def _entered(item: Any, stack: ExitStack) -> Any:
+    """What stands for an array or a number inside the function; for a module, its parameters by name, until the stack ends."""
+    if item is None:
+        return None
+    variables = _trainable(item)
+    if variables is not None:
+        recording = active_recording()
+        if recording is None:
+            raise TypeError("a module's gradient inside value_and_grad needs a recorded function around it")
+        fresh = {name: _named_anew(recording.read(variable)) for name, variable in variables.items()}
+        stack.enter_context(recording.standing_in({variables[name]: tensor for name, tensor in fresh.items()}))
+        return fresh
+    if not isinstance(item, (Tensor, np.ndarray, np.generic)):
+        raise TypeError(
+            f"a derivative was asked for by {item!r}, a {type(item).__name__}; it can be taken by numbers, arrays of float32 "
+            "or float64, modules, and lists, tuples and dicts of them"
+        )
+    return _named_anew(as_tensor(as_operands([item], "grad")[0]))
+
+
+def _items(value: Any) -> list[Any]:
+    items: list[Any] = []
+    map_items(items.append, value)
+    return items
+
+
+def _with_items(value: Any, items: Sequence[Any]) -> Any:
+    remaining = iter(items)
+    return map_items(lambda _: next(remaining), value)
+
+
+def _with_arrays_for_numbers(argument: Any) -> Any:
+    """Python numbers are part of a recording elsewhere; the ones to differentiate by must be inputs of it."""
+    return map_items(lambda item: np.asarray(item, np.float64) if type(item) in (int, float) else item, argument)
 
 
 def _named_anew(tensor: Tensor) -> Tensor:
@@ -130,7 +165,3 @@ def _trainable(argument: Any) -> dict[str, Variable] | None:
     if named_variables is None:
         return None
     return {name: variable for name, variable in named_variables().items() if variable.trainable}
-
-
-def _leaf_count(structure: Any) -> int:
-    return 1 if structure.kind == "leaf" else sum(_leaf_count(child) for child in structure.children)

@@ -5,8 +5,8 @@ With x the input, w the weight and y the output (for one picture, one group and 
     T(x, w, y) = sum over o, c, positions p and taps k of  y[o, p] * w[o, c, k] * x[c, p + k]
 
 and ``convolution`` is its derivative by y, ``convolution_input_gradient`` by x, ``convolution_weight_gradient`` by w. As
-matrices: with P the patches of x, one row per position, and F the filters, one row per output channel, Y = P F^T. Then
-the cotangents are dF = dY^T P and dP = dY F, and dP is folded back by adding every patch where it was cut out.
+matrices: with P the patches of x, one column per position, and F the filters, one row per output channel, Y = F P. Then
+the cotangents are dF = dY P^T and dP = F^T dY, and dP is folded back by adding every patch where it was cut out.
 
 All take any number of spatial axes, x as (n, c_in, *sizes), w as (c_out, c_in / groups, *kernel), y as (n, c_out, *outputs).
 """
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from wimmel.geometry import AxisField, Pairs, output_sizes
+from wimmel.graph.primitives import shaping
 from wimmel.graph.tensor import Fields, Primitive, Shape, Value
 
 PATCH_BYTES = 32 * 2**20
@@ -57,6 +58,8 @@ def _check(x: Value, w: Value, groups: int) -> None:
             f"convolution was given an input of shape {x.shape} and a weight of shape {w.shape}; for an input "
             "(n, c_in, *sizes) the weight is (c_out, c_in / groups, *kernel), with as many axes"
         )
+    if groups < 1:
+        raise ValueError(f"convolution was given groups={groups}; there is at least one group")
     if w.shape[0] % groups or x.shape[1] != w.shape[1] * groups:
         raise ValueError(
             f"convolution was given an input of shape {x.shape}, that is {x.shape[1]} channels, and a weight of shape "
@@ -79,25 +82,26 @@ def _parts(x: np.ndarray, outputs: Shape, kernel: Shape) -> Iterator[slice]:
 
 
 def _patches(x: np.ndarray, kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape, groups: int) -> np.ndarray:
-    """Patches of a padded x as (groups, n * positions, channels of a group * taps)."""
+    """Patches of a padded x as (groups, channels of a group * taps, n * positions)."""
     n, c = x.shape[:2]
-    patches = np.empty((groups, n, *outputs, c // groups, math.prod(kernel)), x.dtype)
+    patches = np.empty((groups, c // groups, math.prod(kernel), n, *outputs), x.dtype)
     for number, places in taps(kernel, outputs, stride, dilation):
         window = x[(slice(None), slice(None), *places)].reshape(n, groups, c // groups, *outputs)
-        patches[..., number] = np.moveaxis(window, (1, 2), (0, -1))
-    return patches.reshape(groups, n * math.prod(outputs), -1)
+        patches[:, :, number] = np.moveaxis(window, 0, 2)
+    return patches.reshape(groups, c // groups * math.prod(kernel), n * math.prod(outputs))
 
 
 def _filters(w: np.ndarray, groups: int) -> np.ndarray:
     """Filters as (groups, outputs of a group, channels of a group * taps)."""
-    return w.reshape(groups, w.shape[0] // groups, -1)
+    return w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
 
 
 def _rows(y: np.ndarray, groups: int) -> np.ndarray:
-    """Outputs as (groups, n * positions, outputs of a group)."""
+    """Outputs as (groups, outputs of a group, n * positions)."""
     n, c = y.shape[:2]
-    split = y.reshape(n, groups, c // groups, -1)
-    return split.transpose(1, 0, 3, 2).reshape(groups, -1, c // groups)
+    positions = math.prod(y.shape[2:])
+    split = y.reshape(n, groups, c // groups, positions)
+    return split.transpose(1, 2, 0, 3).reshape(groups, c // groups, n * positions)
 
 
 def _convolution(
@@ -107,9 +111,9 @@ def _convolution(
     outputs, y = shape[2:], np.empty(shape, dtype)
     for part in _parts(x, outputs, w.shape[2:]):
         patches = _patches(pad_spatial(x[part], padding), w.shape[2:], outputs, stride, dilation, groups)
-        rows = np.matmul(patches, _filters(w, groups).transpose(0, 2, 1), dtype=dtype)
-        pictures = rows.reshape(groups, -1, math.prod(outputs), rows.shape[-1]).transpose(1, 0, 3, 2)
-        y[part] = pictures.reshape(-1, *shape[1:])
+        rows = np.matmul(_filters(w, groups), patches, dtype=dtype)
+        pictures = rows.reshape(*rows.shape[:2], x[part].shape[0], *outputs)
+        y[part] = np.moveaxis(pictures, 2, 0).reshape(y[part].shape)
     return y
 
 
@@ -120,13 +124,14 @@ def _input_gradient(
     channels = w.shape[1] * groups
     x = np.empty((g.shape[0], channels, *size), np.result_type(g.dtype, w.dtype))
     for part in _parts(x, outputs, kernel):
-        patches = np.matmul(_rows(g[part], groups), _filters(w, groups), dtype=x.dtype)
         n = g[part].shape[0]
-        stack = np.moveaxis(patches.reshape(groups, n, *outputs, w.shape[1], -1), (0, -2), (1, 2))
-        folded = np.zeros((n, channels, *padded_sizes(size, padding)), x.dtype)
+        patches = np.matmul(_filters(w, groups).transpose(0, 2, 1), _rows(g[part], groups), dtype=x.dtype)
+        stack = patches.reshape(groups, w.shape[1], math.prod(kernel), n, *outputs)
+        folded = np.zeros((groups, w.shape[1], n, *padded_sizes(size, padding)), x.dtype)
         for number, places in taps(kernel, outputs, stride, dilation):
-            folded[(slice(None), slice(None), *places)] += stack[..., number].reshape(n, channels, *outputs)
-        x[part] = crop_spatial(folded, size, padding)
+            folded[(slice(None), slice(None), slice(None), *places)] += stack[:, :, number]
+        pictures = np.moveaxis(folded, 2, 0).reshape(n, channels, *padded_sizes(size, padding))
+        x[part] = crop_spatial(pictures, size, padding)
     return x
 
 
@@ -138,7 +143,7 @@ def _weight_gradient(
     w = np.zeros((groups, g.shape[1] // groups, math.prod(shape[1:])), dtype)
     for part in _parts(x, outputs, kernel):
         patches = _patches(pad_spatial(x[part], padding), kernel, outputs, stride, dilation, groups)
-        w += np.matmul(_rows(g[part], groups).transpose(0, 2, 1), patches, dtype=dtype)
+        w += np.matmul(_rows(g[part], groups), patches.transpose(0, 2, 1), dtype=dtype)
     return w.reshape(shape)
 
 
@@ -176,6 +181,14 @@ def _weight_gradient_result(x: Value, g: Value, kernel: Shape, groups: int, **_:
     return (g.shape[1], x.shape[1] // groups, *kernel), np.result_type(x.dtype, g.dtype)
 
 
+def _first_outputs(y: Value, shape: Shape) -> Value:
+    """y in that shape: where x reaches further than the outputs at hand look, as after a transposed convolution with
+    output padding, a convolution of x has outputs behind them that the other two faces know nothing of."""
+    if y.shape == shape:
+        return y
+    return shaping.take_slice(y, start=(0,) * len(shape), stop=shape, step=(1,) * len(shape))
+
+
 convolution = Primitive(
     "convolution",
     _result,
@@ -192,7 +205,7 @@ convolution_input_gradient = Primitive(
     _input_gradient_result,
     _input_gradient,
     lambda v, x, g, w, size, **geometry: (
-        convolution(v, w, **geometry),
+        _first_outputs(convolution(v, w, **geometry), g.shape),
         convolution_weight_gradient(v, g, kernel=w.shape[2:], **geometry),
     ),
     _input_gradient_fields,
@@ -204,6 +217,6 @@ convolution_weight_gradient = Primitive(
     _weight_gradient,
     lambda v, w, x, g, kernel, **geometry: (
         convolution_input_gradient(g, v, size=x.shape[2:], **geometry),
-        convolution(x, v, **geometry),
+        _first_outputs(convolution(x, v, **geometry), g.shape),
     ),
 )

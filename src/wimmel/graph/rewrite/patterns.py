@@ -1,0 +1,159 @@
+"""The language that rewrite rules are written in: patterns that a tensor fits or does not, and rules made of them.
+
+    Rule    = name, pattern: Made, replacement: Match -> Tensor | None, liberty
+    Pattern = Anything(name)                       any tensor; a name used twice means the same tensor twice
+            | Constant(name, holds)                a constant, stretched or not, whose array fulfils `holds`
+            | Made(by, of, name, when, swapped)    made by one of these primitives from tensors that fit `of`
+    Match   = the tensors by their names in the pattern, and `node`, the whole
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TypeAlias
+
+import numpy as np
+
+from wimmel.graph import primitives
+from wimmel.graph.tensor import Primitive, Tensor, constant
+
+Match: TypeAlias = SimpleNamespace
+Found: TypeAlias = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Anything:
+    """Any tensor. Where a name occurs twice in a pattern, it must be the same tensor."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A constant whose array fulfils a predicate, also where it was stretched; the name means the unstretched one."""
+
+    name: str
+    holds: Callable[[np.ndarray], bool]
+
+
+@dataclass(frozen=True)
+class Made:
+    """A tensor made by one of some primitives.
+
+    Parameters
+    ----------
+    by : Primitive or tuple of Primitive
+    of : tuple of Pattern, optional
+        What its inputs must fit, one by one; left out, they may be anything.
+    name : str, optional
+    when : callable, optional
+        ``when(tensor) -> bool``: a condition on attributes, shapes and dtypes.
+    swapped : bool, default False
+        Whether two inputs may also fit in the other order.
+    """
+
+    by: Primitive | tuple[Primitive, ...]
+    of: tuple[Pattern, ...] | None = None
+    name: str = ""
+    when: Callable[[Tensor], bool] | None = None
+    swapped: bool = False
+
+    @property
+    def primitives(self) -> tuple[Primitive, ...]:
+        return self.by if isinstance(self.by, tuple) else (self.by,)
+
+
+Pattern: TypeAlias = Anything | Constant | Made
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What fits the pattern may be replaced.
+
+    Parameters
+    ----------
+    name : str
+        What it does, in a line.
+    pattern : Made
+    replacement : callable
+        ``replacement(match)`` gives the tensor to take instead, or None where the rule does not hold after all. It may
+        be of a shape or dtype that broadcasting or promotion makes that of the replaced one: `apply` adds these steps.
+    liberty : str, default ""
+        What may differ from the original; empty for the rule, which is that no bit does. (NaN is NaN.)
+    """
+
+    name: str
+    pattern: Made
+    replacement: Callable[[Match], Tensor | None]
+    liberty: str = ""
+
+    def apply(self, tensor: Tensor) -> Tensor | None:
+        """The tensor to take instead, of the same shape and dtype; None where the rule does not apply."""
+        for found in _fits(self.pattern, tensor, {}):
+            replacement = self.replacement(SimpleNamespace(**found, node=tensor))
+            fitted = None if replacement is None else _in_the_form_of(tensor, replacement)
+            if fitted is not None:
+                return fitted
+        return None
+
+
+def constant_value(tensor: Tensor) -> np.ndarray | None:
+    """The array of a constant, or of a constant that is only stretched; None for anything else."""
+    if tensor.primitive is primitives.broadcast:
+        tensor = tensor.inputs[0]
+    return tensor.attributes["value"] if tensor.primitive is constant else None
+
+
+def _fits(pattern: Pattern, tensor: Tensor, found: Found) -> Iterator[Found]:
+    """Every way in which the tensor fits, as the names found; more than one only where inputs may be swapped."""
+    if isinstance(pattern, Anything):
+        yield from _named(pattern.name, tensor, found)
+    elif isinstance(pattern, Constant):
+        value = constant_value(tensor)
+        if value is not None and pattern.holds(value):
+            whole = tensor if tensor.primitive is constant else tensor.inputs[0]
+            yield from _named(pattern.name, whole, found)
+    elif tensor.primitive in pattern.primitives and (pattern.when is None or pattern.when(tensor)):
+        for named in _named(pattern.name, tensor, found):
+            if pattern.of is None:
+                yield named
+                continue
+            yield from _all_fit(pattern.of, tensor.inputs, named)
+            if pattern.swapped:
+                yield from _all_fit(pattern.of, tensor.inputs[::-1], named)
+
+
+def _all_fit(patterns: tuple[Pattern, ...], tensors: tuple[Tensor, ...], found: Found) -> Iterator[Found]:
+    if len(patterns) != len(tensors):
+        return
+    if not patterns:
+        yield found
+        return
+    for first in _fits(patterns[0], tensors[0], found):
+        yield from _all_fit(patterns[1:], tensors[1:], first)
+
+
+def _named(name: str, tensor: Tensor, found: Found) -> Iterator[Found]:
+    if not name:
+        yield found
+    elif found.get(name, tensor) is tensor:
+        yield {**found, name: tensor}
+
+
+def _in_the_form_of(original: Tensor, replacement: Tensor) -> Tensor | None:
+    """The replacement promoted and stretched to the original's dtype and shape; None if that would not do."""
+    if replacement.dtype != original.dtype:
+        if np.result_type(replacement.dtype, original.dtype) != original.dtype:
+            return None
+        replacement = primitives.cast(replacement, dtype=original.dtype.name)
+    if replacement.shape != original.shape:
+        try:
+            stretches = np.broadcast_shapes(replacement.shape, original.shape) == original.shape
+        except ValueError:
+            stretches = False
+        if not stretches:
+            return None
+        replacement = primitives.broadcast(replacement, shape=original.shape)
+    return replacement

@@ -1,0 +1,10 @@
+"""Settings for every test: property tests draw the same examples in every run, and take the time they need."""
+
+from hypothesis import HealthCheck, settings
+
+SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+
+settings.register_profile("same", derandomize=True, deadline=None, suppress_health_check=SLOW_IS_FINE)
+settings.register_profile("explore", deadline=None, max_examples=1000, suppress_health_check=SLOW_IS_FINE)
+settings.load_profile("same")
+"""`pytest --hypothesis-profile=explore` draws new and many examples instead."""

@@ -1,0 +1,258 @@
+"""Modules own state, find their layers, and are recorded with their parameters as inputs."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+from wimmel import nn
+from wimmel.graph import trace
+from wimmel.models import lenet_classic
+from wimmel.runtime import compile, grad, value_and_grad
+
+
+class Residual(nn.Module):
+    def __init__(self, channels):
+        self.first = nn.Conv2d(channels, channels, 3, padding=1)
+        self.branches = [nn.ReLU(), nn.Conv2d(channels, channels, 1)]
+        self.scale = nn.Parameter(np.ones((channels, 1, 1)))
+        self.seen = nn.Buffer(np.zeros((), np.int64))
+
+    def forward(self, x):
+        y = self.first(x)
+        for layer in self.branches:
+            y = layer(y)
+        self.seen = self.seen + 1
+        return x + y * self.scale
+
+
+@pytest.fixture
+def pictures():
+    return np.random.default_rng(0).normal(size=(2, 3, 6, 5)).astype(np.float32)
+
+
+def test_state_is_found_in_attributes_and_lists():
+    assert list(Residual(3).state_dict()) == [
+        "scale", "seen", "first.weight", "first.bias", "branches.1.weight", "branches.1.bias",
+    ]  # fmt: skip
+    assert "seen" not in Residual(3).parameters()
+
+
+def test_parameters_are_inputs_of_the_graph_not_constants(pictures):
+    traced = trace(Residual(3), pictures)
+    assert {variable.name for variable in traced.variables} >= {"scale", "weight", "bias"}
+    constants = [node for node in traced.graph.nodes() if node.primitive.name == "constant"]
+    assert all(node.size == 1 for node in constants)
+
+
+def test_a_replaced_parameter_is_used_without_recording_again(pictures):
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.ReLU())
+    compiled = compile(net, pictures)
+    graph = compiled.graph
+    net[0].weight = np.zeros((2, 3, 3, 3))
+    net[0].bias = np.array([1.0, -1.0])
+    y = compiled(pictures)
+    assert compiled.graph is graph
+    assert (y[:, 0] == 1).all() and (y[:, 1] == 0).all()
+
+
+def test_a_captured_module_follows_its_parameters(pictures):
+    net = nn.Conv2d(3, 1, 1, bias=False)
+    doubled = compile(lambda x: 2 * net(x), pictures)
+    net.weight = np.ones((1, 3, 1, 1))
+    np.testing.assert_allclose(doubled(pictures)[:, 0], 2 * pictures.sum(axis=1), rtol=1e-5)
+
+
+def test_a_changed_setting_is_recorded_again():
+    layer = nn.LeakyReLU(0.5)
+    x = np.array([-2.0])
+    assert layer(x) == -1
+    layer.negative_slope = 0.25
+    assert layer(x) == -0.5
+
+
+def test_an_exchanged_layer_is_recorded_again():
+    class Holder(nn.Module):
+        def __init__(self):
+            self.inner = nn.ReLU()
+
+        def forward(self, x):
+            return self.inner(x)
+
+    net, x = Holder(), np.array([-1.0])
+    assert net(x) == 0
+    net.inner = nn.Identity()
+    assert net(x) == -1
+
+
+def test_buffers_written_in_a_call_change_after_it(pictures):
+    net = Residual(3)
+    net(pictures)
+    net(pictures)
+    assert net.seen == 2
+
+
+def test_assignment_keeps_shape_and_dtype():
+    layer = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match=r"weight of Linear has shape \(2, 3\) and was set to shape \(3, 2\)"):
+        layer.weight = np.zeros((3, 2))
+    layer.weight = np.ones((2, 3), np.float64)
+    assert layer.weight.dtype == np.float32
+
+
+def test_parameters_cannot_be_changed_in_place():
+    layer = nn.Linear(3, 2)
+    with pytest.raises(ValueError, match="read-only"):
+        layer.weight[0, 0] = 1
+    given = np.zeros((2, 3), np.float32)
+    layer.weight = given
+    given[:] = 7
+    assert (layer.weight == 0).all()
+
+
+def test_initialize_depends_on_seed_and_name_alone():
+    one = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4)).initialize(5)
+    two = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 4)).initialize(5)
+    for name, value in one.state_dict().items():
+        np.testing.assert_array_equal(value, two.state_dict()[name])
+    assert (one[1].weight != two.initialize(6)[1].weight).all()
+
+
+def test_loading_is_all_or_nothing():
+    net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2)).initialize(0)
+    before = {name: value.copy() for name, value in net.state_dict().items()}
+    wrong = {name: np.zeros_like(value) for name, value in before.items()} | {"1.weight": np.zeros((9, 9))}
+    wrong["2.bias"] = wrong.pop("0.bias")
+    with pytest.raises(ValueError, match=r"1\.weight has shape \(9, 9\).*0\.bias is missing.*2\.bias is unknown"):
+        net.load_state_dict(wrong)
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, before[name])
+
+
+def test_not_strict_loads_what_is_there():
+    net = nn.Linear(2, 1).initialize(0)
+    bias = net.bias
+    net.load_state_dict({"weight": np.ones((1, 2)), "other": np.zeros(3)}, strict=False)
+    assert (net.weight == 1).all() and net.bias is bias
+
+
+def test_errors_name_the_layer_and_both_shapes(pictures):
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(7, 4, 3))
+    with pytest.raises(ValueError, match=r"layer 2, Conv2d\(7, 4, kernel_size=3\): .*8.*7"):
+        net(pictures)
+
+
+def test_only_the_innermost_layer_is_named(pictures):
+    net = nn.Sequential(nn.Sequential(nn.Conv2d(5, 4, 3)))
+    with pytest.raises(ValueError) as caught:
+        net(pictures)
+    assert str(caught.value).count("layer ") == 1 and "layer 0.0, Conv2d" in str(caught.value)
+
+
+def test_frozen_parameters_have_no_gradient(pictures):
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(24, 1)).initialize(0)
+    loss = lambda net, x: (net(x) ** 2).sum()  # noqa: E731
+    assert set(grad(loss)(net, pictures)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+    net[0].freeze()
+    assert set(grad(loss)(net, pictures)) == {"2.weight", "2.bias"}
+    net[0].freeze(False)
+    assert set(grad(loss)(net, pictures)) == {"0.weight", "0.bias", "2.weight", "2.bias"}
+
+
+def test_unfreezing_leaves_buffers_alone():
+    layer = nn.BatchNorm2d(3).freeze().freeze(False)
+    assert set(layer.parameters()) == {"weight", "bias"}
+
+
+def test_a_module_gradient_inside_a_gradient(pictures):
+    """The gradient of the squared norm of a gradient is twice Hessian times gradient; linear regression knows it."""
+    layer = nn.Linear(4, 1, bias=False).astype(np.float64).initialize(0)
+    x = np.random.default_rng(1).normal(size=(7, 4))
+
+    def penalty(layer):
+        inner = grad(lambda layer: (layer(x) ** 2).sum())(layer)
+        return (inner["weight"] ** 2).sum()
+
+    hessian = 2 * x.T @ x
+    expected = 2 * (hessian @ hessian @ layer.weight[0])
+    np.testing.assert_allclose(grad(penalty)(layer)["weight"][0], expected, rtol=1e-10)
+
+
+def test_training_draws_and_inference_does_not():
+    net = nn.Sequential(nn.Dropout(0.5), nn.Dropout(0.5))
+    x = np.ones(1000, np.float32)
+    np.testing.assert_array_equal(net(x), x)
+    y = net(x, training=True, seed=3)
+    assert set(np.unique(y)) == {0, 2, 4} - {2}
+    assert 0.2 < (y > 0).mean() < 0.3, "the two layers draw apart"
+    np.testing.assert_array_equal(y, net(x, training=True, seed=3))
+    assert (y != net(x, training=True, seed=4)).any()
+    assert (y != net(x, training=True, seed=(3, 1))).any()
+
+
+def test_a_layer_used_twice_draws_twice():
+    class Twice(nn.Module):
+        def __init__(self):
+            self.drop = nn.Dropout(0.5)
+
+        def forward(self, x):
+            return nn.current_call().training * (self.drop(x) - self.drop(x))
+
+    assert (Twice()(np.ones(100, np.float32), training=True, seed=0) != 0).any()
+
+
+def test_dropout_without_a_seed_says_so():
+    with pytest.raises(ValueError, match="needs a seed"):
+        nn.Sequential(nn.Dropout())(np.ones(3, np.float32), training=True)
+
+
+def test_a_shared_layer_is_counted_once():
+    layer = nn.Linear(3, 3)
+    net = nn.Sequential(layer, nn.ReLU(), layer)
+    assert net.parameter_count() == 12
+    assert list(net.state_dict()) == ["0.weight", "0.bias"]
+
+
+def test_networks_are_copied_and_pickled_apart(pictures):
+    net = nn.Sequential(nn.Conv2d(3, 2, 3)).initialize(0)
+    expected = net(pictures)
+    for twin in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        net[0].weight = np.zeros((2, 3, 3, 3))
+        np.testing.assert_array_equal(twin(pictures), expected)
+        net.initialize(0)
+
+
+def test_astype_converts_and_computes_in_double(pictures):
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.BatchNorm2d(2)).astype(np.float64)
+    assert net(pictures.astype(np.float64)).dtype == np.float64
+    assert net[1].num_batches_tracked.dtype == np.int64
+    with pytest.raises(TypeError, match="float32 or float64"):
+        net.astype(np.float16)
+
+
+def test_value_and_grad_moves_running_statistics(pictures):
+    net = nn.Sequential(nn.BatchNorm2d(3))
+    value_and_grad(lambda net: net(pictures, training=True).sum())(net)
+    assert net[0].num_batches_tracked == 1
+    np.testing.assert_allclose(net[0].running_mean, 0.1 * pictures.mean(axis=(0, 2, 3)), rtol=1e-5)
+
+
+def test_an_unknown_attribute_and_a_missing_forward():
+    with pytest.raises(AttributeError, match="Linear has no attribute 'weigth'"):
+        _ = nn.Linear(1, 1).weigth
+    with pytest.raises(TypeError, match="define forward"):
+        nn.Module()(np.ones(1))
+
+
+def test_repr_reads_like_the_constructor():
+    assert repr(nn.Conv2d(1, 6, 5, padding=2)) == "Conv2d(1, 6, kernel_size=5, padding=2)"
+    assert repr(nn.Conv2d(1, 6, (5, 3), padding=((1, 2), (0, 0)), bias=False)) == (
+        "Conv2d(1, 6, kernel_size=(5, 3), padding=((1, 2), 0), bias=False)"
+    )
+    assert repr(nn.Sequential(nn.ReLU(), nn.Linear(2, 1))) == "Sequential(\n  (0): ReLU()\n  (1): Linear(2, 1)\n)"
+
+
+def test_the_html_form_lists_every_layer():
+    page = lenet_classic()._repr_html_()
+    assert page.count("<tr>") == 13 and "61,706 parameters" in page
