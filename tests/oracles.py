@@ -164,6 +164,23 @@ def direct_windows(
     return found
 
 
+def onnx_result(operator: str, operands: Sequence[np.ndarray], **attributes: Any) -> np.ndarray:
+    """What ONNX's reference evaluator makes of one operator."""
+    import onnx.helper
+    import onnx.reference
+
+    names = [f"operand{i}" for i in range(len(operands))]
+    given = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for name, a in zip(names, operands, strict=True)
+    ]
+    result = onnx.helper.make_tensor_value_info("y", given[0].type.tensor_type.elem_type, None)
+    node = onnx.helper.make_node(operator, names, ["y"], **attributes)
+    graph = onnx.helper.make_graph([node], "one_operator", given, [result])
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)])
+    return onnx.reference.ReferenceEvaluator(model).run(None, dict(zip(names, operands, strict=True)))[0]
+
+
 # random numbers
 
 

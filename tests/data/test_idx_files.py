@@ -161,7 +161,7 @@ def test_different_counts_name_both_files(tmp_path):
 
 def test_a_missing_partner_is_named(tmp_path):
     (tmp_path / "train-images-idx3-ubyte").write_bytes(pictures(3))
-    with pytest.raises(FileNotFoundError, match="train-images-idx3-ubyte .* not beside it"):
+    with pytest.raises(FileNotFoundError, match=r"train-images-idx3-ubyte .* not beside it"):
         read(tmp_path)
     (tmp_path / "train-images-idx3-ubyte").rename(tmp_path / "data")
     with pytest.raises(ValueError, match="data is an IDX file, but its name does not tell"):

@@ -188,5 +188,5 @@ def test_an_array_that_announces_more_than_any_memory_is_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "bomb.npz", "w") as archive:
         archive.writestr("x.npy", start.getvalue())
         archive.writestr("y.npy", start.getvalue())
-    with pytest.raises(ValueError, match="array x in .* cannot be read"):
+    with pytest.raises(ValueError, match=r"array x in .* cannot be read"):
         read(tmp_path / "bomb.npz")

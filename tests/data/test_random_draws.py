@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wimmel.data.draws import checked_seed, random_order, uniform, words
+from wimmel.data.draws import random_order, uniform, words
+from wimmel.data.whole_numbers import whole_number
 
 
 def test_one_key_gives_the_first_number_of_splitmix64():
@@ -55,8 +56,17 @@ def test_an_order_is_a_permutation_that_follows_its_keys():
     assert (order != random_order(1000, 5, 7)).mean() > 0.9
 
 
-@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (2**64, ValueError), (1.0, TypeError), ("a", TypeError)])
-def test_seeds_are_whole_numbers_of_64_bits(seed, error):
-    assert checked_seed(np.int32(5)) == 5
-    with pytest.raises(error, match="seed must be"):
-        checked_seed(seed)
+@pytest.mark.parametrize(
+    ("seed", "error", "expected"),
+    [
+        (-1, ValueError, "seed must be at least 0; got -1"),
+        (2**64, ValueError, "seed must be at most"),
+        (1.0, TypeError, r"seed must be a whole number; got 1\.0"),
+        (True, TypeError, "seed must be a whole number; got True"),
+        ("a", TypeError, "seed must be a whole number; got 'a'"),
+    ],
+)
+def test_seeds_are_whole_numbers_of_64_bits(seed, error, expected):
+    assert whole_number(np.int32(5), "seed") == 5
+    with pytest.raises(error, match=expected):
+        whole_number(seed, "seed")

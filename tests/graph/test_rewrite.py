@@ -75,13 +75,13 @@ CASES = {
     "x ** 1 is x": [(lambda x: x**1, ODD), (lambda n: n ** np.ones((2, 1)), NUMBERS)],
     "x ** 2 is x * x": [(lambda x: x**2, ODD), (lambda n: n ** np.array(2.0), NUMBERS)],
     "x * a * b is x * (a * b) where that is exact, as in a double negation": [
-        (lambda x: -(-x), ODD),
+        (lambda x: array.negative(-x), ODD),
         (lambda x: -1.0 * (0.1 * x), ODD),
         (lambda x: x * np.array([[-1.0], [1.0]]) * 0.1, ODD),
         (lambda x: x * 4 * 8, ODD),
         (lambda n: n * 100 * 3, NUMBERS),
     ],
-    "0 - (0 - n) is n": [(lambda n: -(-n), NUMBERS)],
+    "0 - (0 - n) is n": [(lambda n: array.negative(-n), NUMBERS)],
     "x + (-y) is x - y": [
         (lambda x, y: x + -y, ODD, ODD[:, None]),
         (lambda x, y: -x + y, ODD, ODD[:, None]),
@@ -258,7 +258,8 @@ def test_common_subexpressions_are_computed_once():
     assert simplified_steps(lambda x: (x * 3 + x * np.array(3.0)), ODD) == ["multiply", "add"]
     assert simplified_steps(lambda x, y: (x - y) * (y - x), ODD, ODD).count("subtract") == 2
     assert simplified_steps(lambda x: (x + np.float32(3)) * (x + np.float64(3)), SINGLE).count("add") == 2
-    assert simplified_steps(lambda x: padded(x, (1,), (0,), (0,)) * padded(x, (1,), (0,), (0,), -0.0), ODD).count("pad") == 2
+    two_zeros = simplified_steps(lambda x: padded(x, (1,), (0,), (0,)) * padded(x, (1,), (0,), (0,), -0.0), ODD)
+    assert two_zeros == ["pad", "pad", "multiply"]
 
 
 def test_equal_draws_are_one_draw_and_draws_are_never_folded():
@@ -276,6 +277,8 @@ def test_folding_stops_at_large_results_and_leaves_errors_to_the_run():
     big = as_tensor(np.ones((100, 100)))
     assert simplified_steps(lambda x: x * array.exp(big), ODD[:1]) == ["exp", "multiply"]
     assert simplified_steps(lambda x: x * array.sum(big), ODD) == ["multiply"]
+    stretched = array.broadcast_to(as_tensor(np.ones(3)), (2, 3))
+    assert simplified_steps(lambda x: x * array.sum(stretched), ODD) == ["multiply"]
     beyond = trace(lambda x: x * array.take(as_tensor(ODD), as_tensor(np.array(99))), ODD).graph
     assert steps(simplified(beyond)) == ["take", "multiply"]
     with pytest.raises(IndexError, match="99"):
@@ -283,7 +286,7 @@ def test_folding_stops_at_large_results_and_leaves_errors_to_the_run():
 
 
 def test_inputs_stay_even_if_unused_and_outputs_may_be_inputs_or_constants():
-    graph = trace(lambda x, y: (x * 1, as_tensor(np.ones(2)) * 3, array.where(True, x, y)), ODD, ODD).graph
+    graph = trace(lambda x, y: (x * 1, array.exp(as_tensor(np.ones(2))), array.where(True, x, y)), ODD, ODD).graph
     after = simplified(graph)
     assert after.inputs == graph.inputs
     assert after.outputs[0] is after.outputs[2] is graph.inputs[0]
@@ -339,46 +342,66 @@ def test_a_gradient_becomes_what_one_would_write():
 
     before = trace(loss, MATRIX, np.ones((4, 2))).graph
     after = simplified(before)
-    assert len(steps(after)) <= 7
+    gradient = ["transpose", "matmul", "less", "maximum", "multiply", "multiply", "where", "matmul"]
+    assert steps(after) == gradient
     assert np.allclose(*(evaluate(graph, [MATRIX, np.ones((4, 2))])[0] for graph in (before, after)))
 
 
 # Random graphs. Values include infinities, NaN, subnormal numbers and zeros of both signs; integers wrap round.
 
-UNARY = [array.abs, array.sqrt, array.negative, array.stop_gradient, lambda x: array.where(array.less(x, 1), x, 2)]
-BINARY = [array.add, array.subtract, array.multiply, array.divide, array.maximum, array.minimum, array.equal]
+UNARY = [
+    array.abs,
+    array.negative,
+    array.stop_gradient,
+    lambda x: x / 1,
+    lambda x: x**1,
+    lambda x: array.where(array.less(x, 1), x, x),
+    lambda x: array.where(True, x, 0),
+    lambda x: array.where(array.less(as_tensor(np.array([[1]])), 0), 0, x),
+]
+BINARY = [
+    array.add,
+    array.subtract,
+    array.multiply,
+    array.maximum,
+    array.minimum,
+    lambda x, y: x + -y,
+    lambda x, y: x - -y,
+]
 CONSTANTS = [1.0, -1.0, 2.0, -0.0, 0.0, 0.5, 4.0, np.nan, np.inf]
 VALUES = [0.0, -0.0, 1.0, -1.0, 2.5, np.inf, -np.inf, np.nan, 5e-324, 1.7e308, 3.0, -0.1]
+INTEGERS = [0, 1, -1, 7, 32767, -32768]
+MOVES = ["reshape", "transpose", "stretch", "slice", "pad", "flip", "join", "cast", "max", "sum", "take"]
 
 
 @st.composite
-def rearranged(draw, x):
-    """x seen through one primitive that moves elements or changes their number or dtype."""
+def moved(draw, x, kind):
+    """x seen through one primitive that moves its elements or changes their number or dtype."""
     rank, shape = len(x.shape), x.shape
-    kind = draw(st.sampled_from(["reshape", "transpose", "stretch", "slice", "pad", "flip", "cast", "max", "sum", "take"]))
     axis = draw(st.integers(0, rank - 1)) if rank else None
     if kind == "reshape":
-        return array.reshape(x, draw(st.sampled_from([(-1,), (1, *shape), (*shape, 1), (*shape[:1], -1)])))
+        return array.reshape(x, draw(st.sampled_from([(-1,), (1, *shape), (*shape, 1), shape, (*shape[:1], -1)])))
     if kind == "transpose":
         return array.transpose(x, draw(st.permutations(range(rank))))
     if kind == "stretch":
         stretched = tuple(draw(st.sampled_from([1, 2])) if size == 1 else size for size in shape)
         return array.broadcast_to(x, draw(st.sampled_from([stretched, (1, *stretched), (2, *stretched)])))
     if kind == "slice":
-        bounds = []
-        for size in shape:
-            start = draw(st.integers(0, size - 1))
-            bounds.append((start, draw(st.integers(start + 1, size)), draw(st.integers(1, 3))))
+        starts = [draw(st.integers(0, size - 1)) for size in shape]
+        stops = [draw(st.integers(start + 1, size)) for start, size in zip(starts, shape, strict=True)]
+        bounds = [(start, stop, draw(st.integers(1, 3))) for start, stop in zip(starts, stops, strict=True)]
         return piece(x, *bounds) if rank else x
     if kind == "pad":
         low, high, interior = (tuple(draw(st.integers(0, 1)) for _ in shape) for _ in range(3))
-        return padded(x, low, high, interior, draw(st.sampled_from([0, 1]))) if x.size < 60 else x
+        return padded(x, low, high, interior, draw(st.sampled_from([0, 1])))
     if kind == "flip":
         return array.flip(x, draw(st.sampled_from([None, axis, ()])))
     if kind == "cast":
-        return array.cast(x, draw(st.sampled_from(["float64", "float32", "bool"])))
+        return primitives.cast(x, dtype=draw(st.sampled_from(["float64", "float32", "int32", "int64", x.dtype.name])))
     if axis is None or x.dtype == np.bool_:
         return x
+    if kind == "join":
+        return array.concatenate([x] * draw(st.integers(1, 2)), axis)
     if kind == "take":
         return array.take(x, np.arange(shape[axis])[::-1], axis)
     return getattr(array, kind)(x, draw(st.sampled_from([axis, ()])))
@@ -386,31 +409,36 @@ def rearranged(draw, x):
 
 @st.composite
 def graphs(draw):
-    shapes = [(2, 3), (1, 3), (3,), (2, 1), ()]
-    inputs = [input_tensor(f"x{i}", draw(st.sampled_from(shapes)), np.float64) for i in range(2)]
-    pool = [*inputs, *(as_tensor(np.full(draw(st.sampled_from(shapes)), draw(st.sampled_from(CONSTANTS)))) for _ in range(2))]
-    for _ in range(draw(st.integers(1, 12))):
-        x = draw(st.sampled_from(pool))
-        kind = draw(st.sampled_from(["unary", "binary", "rearranged", "constant", "joined"]))
-        if kind == "unary" and x.dtype.kind == "f":
+    """A graph of a chain of some steps, each on one of the latest values, and what its inputs shall hold."""
+    shapes, dtypes = [(2, 3), (1, 3), (3,), (2, 1), ()], [np.float64, np.float64, np.int16]
+    inputs = [input_tensor(f"x{i}", draw(st.sampled_from(shapes)), draw(st.sampled_from(dtypes))) for i in range(2)]
+    pool = list(inputs)
+    for _ in range(draw(st.integers(1, 15))):
+        x = draw(st.sampled_from(pool[-2:]))
+        kind = draw(st.sampled_from(["unary", "binary", "constant", "move", "moves"]))
+        if kind == "unary":
             pool.append(draw(st.sampled_from(UNARY))(x))
-        elif kind == "constant" and x.dtype.kind == "f":
-            pool.append(draw(st.sampled_from(BINARY))(x, draw(st.sampled_from(CONSTANTS))))
-        elif kind == "joined" and x.shape and x.size < 40:
-            y = draw(st.sampled_from([value for value in pool if value.shape == x.shape]))
-            pool.append(array.concatenate([x, y], draw(st.integers(0, len(x.shape) - 1))))
+        elif kind == "constant":
+            constant = draw(st.sampled_from(CONSTANTS if x.dtype.kind == "f" else [0, 1, -1, 2]))
+            pair = draw(st.permutations([x, np.asarray(constant, x.dtype)]))
+            pool.append(draw(st.sampled_from(BINARY))(*pair))
         elif kind == "binary":
-            fitting = [y for y in pool if y.dtype.kind == x.dtype.kind == "f" and stretches(x.shape, y.shape)]
-            if fitting:
-                pool.append(draw(st.sampled_from(BINARY))(x, draw(st.sampled_from(fitting))))
-        elif kind == "rearranged":
-            pool.append(draw(rearranged(x)))
-    values = [draw(st.lists(st.sampled_from(VALUES), min_size=x.size, max_size=x.size)) for x in inputs]
-    arrays = [np.array(value).reshape(x.shape) for value, x in zip(values, inputs, strict=True)]
+            fitting = [y for y in pool if y.dtype.kind == x.dtype.kind and fit(x.shape, y.shape)]
+            pool.append(draw(st.sampled_from(BINARY))(x, draw(st.sampled_from(fitting or [x]))))
+        elif x.size < 60:
+            move = draw(st.sampled_from(MOVES))
+            pool.append(draw(moved(x, move)))
+            if kind == "moves":
+                pool.append(draw(moved(pool[-1], draw(st.sampled_from([move, "slice"])))))
+    values = [
+        draw(st.lists(st.sampled_from(VALUES if x.dtype.kind == "f" else INTEGERS), min_size=x.size, max_size=x.size))
+        for x in inputs
+    ]
+    arrays = [np.array(value, x.dtype).reshape(x.shape) for value, x in zip(values, inputs, strict=True)]
     return Graph(tuple(inputs), (pool[-1], draw(st.sampled_from(pool)))), arrays
 
 
-def stretches(a, b):
+def fit(a, b):
     try:
         return np.prod(np.broadcast_shapes(a, b), dtype=int) < 200
     except ValueError:
@@ -423,7 +451,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:overflow encountered in cast", "
 EXACT = [rule for rule in RULES if not rule.liberty]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(graphs())
 def test_simplified_random_graphs_have_the_same_bits(case):
     graph, arrays = case
@@ -437,7 +465,7 @@ def test_simplified_random_graphs_have_the_same_bits(case):
 
 @settings(max_examples=100, deadline=None)
 @given(graphs())
-def test_with_all_rules_random_graphs_keep_shapes_and_dtypes(case):
+def test_with_all_rules_random_graphs_differ_at_most_in_the_sign_of_zeros(case):
     graph, arrays = case
     for before, now in zip(evaluate(graph, arrays), evaluate(simplified(graph), arrays), strict=True):
-        assert (before.shape, before.dtype) == (now.shape, now.dtype)
+        assert same_values(before, now)

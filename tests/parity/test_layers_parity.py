@@ -96,6 +96,7 @@ def check(ours, theirs, x, training):
         assert difference(parameter_gradients[name], gradient) <= TOLERANCE, name
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel:UserWarning")
 @pytest.mark.parametrize(("name", "arguments", "settings", "shape"), LAYERS)
 def test_layer(name, arguments, settings, shape):
     ours = getattr(nn, name)(*arguments, **settings).initialize(3)

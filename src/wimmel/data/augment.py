@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from wimmel.data.datasets import Dataset
-from wimmel.data.draws import Purpose, checked_seed, uniform
+from wimmel.data.draws import Purpose, uniform
+from wimmel.data.whole_numbers import whole_number
 
 # The column of a picture's row of draws that decides each thing; all are drawn always, so that switching one option
 # on leaves the others as they were.
@@ -138,7 +139,7 @@ class Augmentation:
             )
         if self == Augmentation() or not images.size:
             return images
-        keys = checked_seed(seed), Purpose.AUGMENTATION, checked_seed(epoch, "epoch")
+        keys = whole_number(seed, "seed"), Purpose.AUGMENTATION, whole_number(epoch, "epoch")
         draws = uniform(*keys, np.asarray(indices)[:, np.newaxis], np.arange(_DRAWS))
         varied = self._warped(images, draws) if self.rotate or self.crop < 1 else self._moved(images, draws)
         if self.brightness:

@@ -6,7 +6,6 @@ epoch) alone.
 
 from __future__ import annotations
 
-import operator
 from collections import deque
 from collections.abc import Generator
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,7 +14,8 @@ import numpy as np
 
 from wimmel.data.augment import Augmentation
 from wimmel.data.datasets import Dataset
-from wimmel.data.draws import Purpose, checked_seed, random_order
+from wimmel.data.draws import Purpose, random_order
+from wimmel.data.whole_numbers import whole_number
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -73,13 +73,11 @@ class Batches:
         drop_last: bool = False,
     ) -> None:
         self.dataset = dataset
-        self.batch_size = operator.index(batch_size)
-        self.seed = checked_seed(seed)
+        self.batch_size = whole_number(batch_size, "batch_size", lowest=1)
+        self.seed = whole_number(seed, "seed")
         self.shuffle = shuffle
         self.augmentation = augmentation
         self.drop_last = drop_last
-        if self.batch_size < 1:
-            raise ValueError(f"A batch needs at least one picture; got batch_size={batch_size}.")
         if not len(dataset):
             raise ValueError("This data set has no pictures to make batches of.")
         if not len(self):
@@ -125,8 +123,7 @@ class Batches:
         >>> bool((last.images == resumed.images).all())
         True
         """
-        k, start = checked_seed(k, "epoch"), checked_seed(start, "start")
-        return self._prepared_ahead(k, start)
+        return self._prepared_ahead(whole_number(k, "epoch"), whole_number(start, "start"))
 
     def _prepared_ahead(self, k: int, start: int) -> Generator[Batch, None, None]:
         from concurrent.futures import ThreadPoolExecutor

@@ -6,7 +6,6 @@ testing.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -14,7 +13,8 @@ from typing import NamedTuple
 import numpy as np
 
 from wimmel.data.contact_sheet import contact_sheet_html
-from wimmel.data.draws import Purpose, checked_seed, words
+from wimmel.data.draws import Purpose, words
+from wimmel.data.whole_numbers import whole_number
 
 _SHOWN_CLASSES = 10
 
@@ -180,9 +180,7 @@ class Dataset:
         >>> pictures.take(5).labels
         array([0, 0, 0, 0, 1])
         """
-        wanted = operator.index(n)
-        if not 1 <= wanted <= len(self):
-            raise ValueError(f"This data set has {len(self)} pictures; {n} cannot be taken from it.")
+        wanted = whole_number(n, "The number of pictures to take", 1, len(self))
         return self.subset(self._stratified(wanted, self.class_counts, Purpose.TAKE, seed))
 
     def __repr__(self) -> str:
@@ -214,7 +212,7 @@ class Dataset:
 
     def _stratified(self, wanted: int, most: np.ndarray, purpose: Purpose, seed: int) -> np.ndarray:
         """For every picture whether it is chosen: `wanted` in all, from each class its share and at most `most`."""
-        seed = checked_seed(seed)
+        seed = whole_number(seed, "seed")
         shares = _shares(self.class_counts, wanted, most, words(seed, purpose, 0, np.arange(len(self.classes))))
         rank = words(seed, purpose, 1, np.arange(len(self)))
         chosen = np.zeros(len(self), bool)

@@ -6,7 +6,6 @@ Nothing here has a state, so neither threads nor the size of a batch can change 
 
 from __future__ import annotations
 
-import operator
 from enum import IntEnum
 
 import numpy as np
@@ -75,17 +74,6 @@ def random_order(count: int, *keys: int) -> np.ndarray:
     [0, 1, 2, 3, 4]
     """
     return np.argsort(words(*keys, np.arange(count)), kind="stable").astype(np.int64, copy=False)
-
-
-def checked_seed(seed: int, name: str = "seed") -> int:
-    """The seed as an int from 0 to 2**64 - 1; anything else is refused in a sentence."""
-    try:
-        number = operator.index(seed)
-    except TypeError as error:
-        raise TypeError(f"{name} must be a whole number; got {seed!r}.") from error
-    if not 0 <= number < 2**64:
-        raise ValueError(f"{name} must be from 0 to 2**64 - 1; got {number}.")
-    return number
 
 
 def _mixed(state: np.ndarray) -> np.ndarray:

@@ -130,6 +130,7 @@ def _tar(path: Path) -> Iterator[Source]:
     try:
         with tarfile.open(path) as archive:
             members = archive.getmembers()
+            _check_end(archive)
     except damage as error:
         raise ValueError(f"{path} is truncated or damaged, or not a tar archive ({error}).") from error
     # Opened afresh, so that a compressed archive is read forward from its start.
@@ -145,6 +146,16 @@ def _tar(path: Path) -> Iterator[Source]:
             elif found:
                 skipped.append(found)
         yield Source(tuple(pictures), tuple(skipped), front_to_back=True)
+
+
+def _check_end(archive: tarfile.TarFile) -> None:
+    """Refuses an archive without its end mark: tarfile takes a header cut in two for the end, and says nothing."""
+    import tarfile
+
+    if archive.fileobj is not None:
+        archive.fileobj.seek(archive.offset)
+        if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("its end is missing")
 
 
 def _tar_member(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:

@@ -146,6 +146,7 @@ def gelu(x: Value, approximate: str = "none") -> Value:
     >>> gelu(np.array([-1.0, 0.0, 1.0]), approximate="tanh").round(4)
     array([-0.1588,  0.    ,  0.8412])
     """
+    x = _real(x, "gelu")
     if approximate == "none":
         step = array.erf(array.multiply(x, math.sqrt(0.5)))
     elif approximate == "tanh":

@@ -3,6 +3,7 @@
 from wimmel.geometry.axis_field import AxisField
 from wimmel.geometry.padding import Padding, lecture_padding, padding_pairs
 from wimmel.geometry.receptive import ReceptiveField
+from wimmel.geometry.regrouping import axis_groups
 from wimmel.geometry.sizes import (
     Pairs,
     lecture_output_size,
@@ -21,6 +22,7 @@ __all__ = [
     "Padding",
     "Pairs",
     "ReceptiveField",
+    "axis_groups",
     "lecture_output_size",
     "lecture_padding",
     "output_size",

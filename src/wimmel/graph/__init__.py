@@ -1,6 +1,7 @@
 """What to compute: tensors, primitives, tracing, reverse mode, rewriting, the reference evaluator, receptive fields."""
 
 from wimmel.graph.gradient import gradients
+from wimmel.graph.receptive import FieldOfView, receptive_field
 from wimmel.graph.reference import evaluate, first_not_finite
 from wimmel.graph.rewrite import simplify
 from wimmel.graph.structure import flatten, map_leaves, unflatten
@@ -8,6 +9,7 @@ from wimmel.graph.tensor import Primitive, Tensor, Value, scope
 from wimmel.graph.tracing import Graph, Recording, Trace, Variable, active_recording, trace
 
 __all__ = [
+    "FieldOfView",
     "Graph",
     "Primitive",
     "Recording",
@@ -21,6 +23,7 @@ __all__ = [
     "flatten",
     "gradients",
     "map_leaves",
+    "receptive_field",
     "scope",
     "simplify",
     "trace",

@@ -27,7 +27,7 @@ from wimmel.nn.convolution import (
     ConvTranspose3d,
 )
 from wimmel.nn.dropout import Dropout
-from wimmel.nn.inspection import Inspection, LayerReport, inspect
+from wimmel.nn.inspection import Inspection, LayerReport, inspect, receptive_field
 from wimmel.nn.linear import Flatten, Linear
 from wimmel.nn.module import Buffer, Call, Module, Parameter, current_call
 from wimmel.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
@@ -107,5 +107,6 @@ __all__ = [
     "initializers",
     "inspect",
     "load",
+    "receptive_field",
     "save",
 ]

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from wimmel.graph import Tensor, trace
+from wimmel.graph import FieldOfView, Tensor, Trace, trace
+from wimmel.graph import receptive_field as field_of
 from wimmel.nn.module import Module
 
 PRODUCTS = frozenset(
@@ -108,8 +109,7 @@ def inspect(net: Module, input_shape: Sequence[int], dtype: Any = np.float32) ->
     ['6x6, stride 2, from (-2, -2)', '16x16, stride 4, from (-2, -2)']
     """
     shape = tuple(int(size) for size in input_shape)
-    traced = trace(net, np.zeros((1, *shape), dtype))
-    (entry,) = traced.graph.inputs[: len(traced.graph.inputs) - len(traced.variables)]
+    traced, entry = _recorded(net, shape, dtype)
     work: dict[str, int] = {}
     for node in traced.graph.nodes():
         if node.primitive.name in PRODUCTS:
@@ -123,6 +123,77 @@ def inspect(net: Module, input_shape: Sequence[int], dtype: Any = np.float32) ->
     return Inspection(type(net).__name__, shape, layers, net.parameter_count(), sum(work.values()))
 
 
+def receptive_field(
+    net: Module,
+    input_shape: Sequence[int],
+    of: str | None = None,
+    wrt: str | None = None,
+    index: Sequence[int] | None = None,
+) -> FieldOfView | tuple[slice, ...] | None:
+    """What the elements of a layer's output see of the input, or of any layer before it.
+
+    Parameters
+    ----------
+    net : Module
+    input_shape : sequence of int
+        Of one picture: (channels, height, width).
+    of : str, optional
+        Path of the layer, as `inspect` and ``net.named_modules()`` list it; default the network's output.
+    wrt : str, optional
+        Path of the earlier layer whose output is looked at; default the network's input.
+    index : sequence of int, optional
+        Of one element of that output, without the picture axis: (channel, row, column), or (feature,) once flattened.
+
+    Returns
+    -------
+    FieldOfView, or with an index a tuple of slices; None if nothing is seen
+        Without an index, the window that all elements share: it prints as size, stride and place along the spatial axes,
+        and has them as numbers; padding counts, so it may be larger than what it lies on. With one, the (channels, rows,
+        columns) which that element sees, clipped in every layer on the way to what exists.
+
+    Raises
+    ------
+    ValueError
+        If the output passes through no layer of that path, or there is no such element.
+
+    References
+    ----------
+    Lecture rows L18 and L19.
+
+    Examples
+    --------
+    >>> from wimmel import nn
+    >>> net = nn.Sequential(nn.Conv2d(1, 1, 3, padding=1), nn.Conv2d(1, 1, 3, padding=1))
+    >>> print(receptive_field(net, (1, 8, 8), of="1", wrt="0"))
+    3x3, stride 1, from (-1, -1)
+    >>> print(receptive_field(net, (1, 8, 8)))
+    5x5, stride 1, from (-2, -2)
+    >>> receptive_field(net, (1, 8, 8), index=(0, 0, 4))
+    (slice(0, 1, None), slice(0, 3, None), slice(2, 7, None))
+    """
+    traced, entry = _recorded(net, input_shape)
+    later, earlier = _labelled(net, traced, of), entry if wrt is None else _labelled(net, traced, wrt)
+    if index is None:
+        return field_of(later, earlier)
+    box = field_of(later, earlier, (0, *index))
+    return None if box is None else box[1:]
+
+
+def _recorded(net: Module, input_shape: Sequence[int], dtype: Any = np.float32) -> tuple[Trace, Tensor]:
+    """The network recorded for one picture, and the tensor of that picture."""
+    traced = trace(net, np.zeros((1, *input_shape), dtype))
+    return traced, traced.graph.inputs[0]
+
+
+def _labelled(net: Module, traced: Trace, path: str | None) -> Tensor:
+    if path is None:
+        return traced.graph.outputs[0]
+    if path not in traced.graph.labels:
+        known = ", ".join(repr(name) for name in traced.graph.labels if name)
+        raise ValueError(f"{type(net).__name__} has no layer {path!r} that its output passes through; it has {known}")
+    return traced.graph.labels[path]
+
+
 def _layer_report(path: str, module: Module, output: Tensor, entry: Tensor, work: int) -> LayerReport:
     return LayerReport(
         path, type(module).__name__, output.shape[1:], module.parameter_count(), work, _seen(output, entry)
@@ -133,9 +204,7 @@ def _seen(output: Tensor, entry: Tensor) -> str | None:
     """The receptive field on the input's spatial axes; None for outputs without any."""
     if len(output.shape) != len(entry.shape) or len(entry.shape) < 3:
         return None
-    from wimmel.graph.receptive import receptive_field
-
-    field = receptive_field(output, entry)
+    field = field_of(output, entry)
     return None if field is None else str(field)
 
 

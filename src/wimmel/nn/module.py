@@ -28,7 +28,7 @@ class Parameter:
     Parameters
     ----------
     value : array
-        Its first value, kept in float32 unless it is float64.
+        Its first value, converted to float32; `Module.astype` makes a whole network double.
 
     Examples
     --------
@@ -256,7 +256,7 @@ class Module:
         elif isinstance(value, (Parameter, Buffer)):
             trainable = isinstance(value, Parameter)
             array = np.asarray(value.value)
-            dtype = array.dtype if array.dtype == np.float64 or not trainable else np.float32
+            dtype = np.float32 if array.dtype.kind == "f" or trainable else array.dtype
             variables[name] = Variable(_own_copy(array, dtype), name, trainable)
             self.__dict__.pop(name, None)
             if not trainable:

@@ -65,7 +65,7 @@ def page(path: str | os.PathLike[str], width: float, height: float) -> Iterator[
     path : str or path
         Ends in .png, .svg, .pdf or .jpg.
     width, height : float
-        In inches.
+        In inches; a heading that is wider than that widens the figure.
 
     Yields
     ------
@@ -97,8 +97,13 @@ def page(path: str | os.PathLike[str], width: float, height: float) -> Iterator[
 
 
 def heading(figure: Figure, title: str, subtitle: str = "", left: float = 0.25) -> None:
-    """Writes the title and a line below it at the figure's upper left corner, `left` inches in; they take 0.75 inches."""
+    """Writes a title and a line below it at the upper left corner, 0.75 inches in all; widens the figure if need be.
+
+    It comes before everything else on the figure, which would be stretched.
+    """
     width, height = figure.get_size_inches()
+    width = max(width, 2 * left + 0.118 * len(title), 2 * left + 0.076 * len(subtitle))
+    figure.set_size_inches(width, height)
     figure.text(left / width, 1 - 0.22 / height, title, fontsize=13, fontweight="bold", va="top")
     if subtitle:
         figure.text(left / width, 1 - 0.5 / height, subtitle, fontsize=9, color=PALE, va="top")

@@ -49,9 +49,9 @@ def confusion_matrix_picture(evaluation: Evaluation, path: str | os.PathLike[str
     names = [shortened(name, _LONGEST_NAME) for name in classes]
     name_width = max(len(name) for name in names) * font * 0.62 / 72
     turned = max(len(name) for name in names) * font * 0.62 / 72 > 0.9 * cell * every
-    left, top = 0.5 + name_width, 1.05 + (name_width if turned else font / 72) + 0.1
+    left, top = 0.5 + name_width, 0.95 + (name_width if turned else font / 72) + 0.1
     side = max(cell * count, 1.2)
-    width, height = max(left + side + 1.35, 5.2), top + side + 0.3
+    width, height = max(left + side + 1.35, 5.2), top + side + 0.45
 
     with page(path, width, height) as figure:
         heading(figure, f"{100 * evaluation.accuracy:.2f}% recognised", _summary(confusion, classes))
@@ -67,7 +67,8 @@ def confusion_matrix_picture(evaluation: Evaluation, path: str | os.PathLike[str
         _rule(axes, count, cell)
         if count <= _MOST_NUMBERED:
             _write_counts(axes, confusion, min(9.0, 72 * cell * 0.3))
-        _recall_bars(axes_at(figure, left + side + 0.12, top, 0.55, side), confusion, font, every)
+            _write_precision(axes, evaluation.precision, min(font, 72 * cell * 0.27))
+        _recall_bars(axes_at(figure, left + side + 0.14, top, 0.5, side), evaluation.recall, font, every)
 
 
 def _summary(confusion: np.ndarray, classes: Sequence[str]) -> str:
@@ -128,17 +129,30 @@ def _write_counts(axes: Any, confusion: np.ndarray, font: float) -> None:
             axes.text(column, row, text, ha="center", va="center", fontsize=font, color=PAPER if dark else INK)
 
 
-def _recall_bars(axes: Any, confusion: np.ndarray, font: float, every: int) -> None:
+def _write_precision(axes: Any, precision: np.ndarray, font: float) -> None:
+    row = len(precision) - 0.4
+    for column, share in enumerate(precision):
+        axes.text(column, row, _share(share), ha="center", va="top", fontsize=font, color=_share_colour(share))
+    beside = {"xytext": (10, 0), "textcoords": "offset points", "annotation_clip": False}
+    axes.annotate("precision", (len(precision) - 0.5, row), fontsize=9, color=PALE, va="top", **beside)
+
+
+def _recall_bars(axes: Any, recall: np.ndarray, font: float, every: int) -> None:
     """One bar for each row, as long as the part of the class that was recognised."""
-    pictures = confusion.sum(axis=1)
-    recall = np.diag(confusion) / np.maximum(pictures, 1)
-    rows = np.arange(len(confusion))
-    axes.barh(rows, np.ones(len(rows)), height=0.55, color="#eef1f4")
-    axes.barh(rows, recall, height=0.55, color=RIGHT)
+    rows = np.arange(len(recall))
+    axes.barh(rows, np.ones(len(rows)), height=0.4, color="#e6eaee")
+    axes.barh(rows, np.nan_to_num(recall), height=0.4, color=RIGHT)
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 1)
     axes.axis("off")
     axes.text(0, -0.62, "recall", fontsize=9, color=PALE, va="bottom")
     for row in rows[::every]:
-        text = percent(float(recall[row])) if pictures[row] else "none"
-        axes.text(1.12, row, text, fontsize=font, va="center", color=INK if pictures[row] else PALE)
+        axes.text(1.12, row, _share(recall[row]), fontsize=font, va="center", color=_share_colour(recall[row]))
+
+
+def _share(share: float) -> str:
+    return "–" if np.isnan(share) else percent(float(share))
+
+
+def _share_colour(share: float) -> str:
+    return PALE if np.isnan(share) else INK

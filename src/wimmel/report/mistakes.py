@@ -17,7 +17,7 @@ from wimmel.train import Evaluation
 _LONGEST_NAME = 18
 
 
-def mistakes_picture(dataset: Dataset, evaluation: Evaluation, path: str | os.PathLike[str], limit: int = 48) -> None:
+def mistakes_picture(dataset: Dataset, evaluation: Evaluation, path: str | os.PathLike[str], limit: int = 40) -> None:
     """Nothing; the file at `path` then shows the mistakes, the most confident first.
 
     Under each picture stand its true class (blue), what it was taken for and with what confidence (orange), and its place
@@ -30,7 +30,7 @@ def mistakes_picture(dataset: Dataset, evaluation: Evaluation, path: str | os.Pa
     evaluation : Evaluation
     path : str or path
         Ends in .png, .svg, .pdf or .jpg.
-    limit : int, default 48
+    limit : int, default 40
         How many mistakes to show at most.
 
     Raises
@@ -40,31 +40,26 @@ def mistakes_picture(dataset: Dataset, evaluation: Evaluation, path: str | os.Pa
     OSError
         If the file cannot be written; what stood there before stays.
     """
-    predictions, probabilities = evaluation.predictions, evaluation.probabilities
-    if len(predictions) != len(dataset):
+    probabilities = evaluation.probabilities
+    if len(probabilities) != len(dataset):
         raise ValueError(
-            f"The evaluation is of {counted(len(predictions), 'picture')}, the data set has {len(dataset):,}; "
+            f"The evaluation is of {counted(len(probabilities), 'picture')}, the data set has {len(dataset):,}; "
             "give the data set that was evaluated."
         )
-    wrong = np.flatnonzero(predictions != dataset.labels)
-    confidence = probabilities[wrong, predictions[wrong]]
-    order = wrong[np.argsort(-confidence, kind="stable")]
-    tiles = [
-        Tile(
-            dataset.images[place],
-            (
-                Line(shortened(dataset.classes[dataset.labels[place]], _LONGEST_NAME), RIGHT, strong=True),
-                Line(
-                    f"not {shortened(dataset.classes[predictions[place]], _LONGEST_NAME)} "
-                    f"{percent(float(probabilities[place, predictions[place]]))}",
-                    WRONG,
-                ),
-                Line(f"picture {place:,}", PALE),
-            ),
-        )
-        for place in order[:limit]
-    ]
-    tiles_page(path, _title(len(wrong), len(tiles), len(dataset)), _subtitle(len(tiles)), tiles)
+    mistakes = evaluation.mistakes
+    tiles = [_tile(dataset, int(place), probabilities[place]) for place in mistakes[:limit]]
+    tiles_page(path, _title(len(mistakes), len(tiles), len(dataset)), _subtitle(len(tiles)), tiles)
+
+
+def _tile(dataset: Dataset, place: int, probabilities: np.ndarray) -> Tile:
+    taken = int(np.argmax(probabilities))
+    true = shortened(dataset.classes[dataset.labels[place]], _LONGEST_NAME)
+    lines = (
+        Line(true, "", RIGHT, strong=True),
+        Line(f"as {shortened(dataset.classes[taken], _LONGEST_NAME)}", percent(float(probabilities[taken])), WRONG),
+        Line(f"#{place:,}", "", PALE),
+    )
+    return Tile(dataset.images[place], lines)
 
 
 def _title(wrong: int, shown: int, total: int) -> str:
@@ -77,4 +72,4 @@ def _title(wrong: int, shown: int, total: int) -> str:
 
 
 def _subtitle(shown: int) -> str:
-    return "Surest first: the true class, what it was taken for and with what confidence" if shown else ""
+    return "Surest first: the true class, what it was taken for and how surely, its place in the data" if shown else ""

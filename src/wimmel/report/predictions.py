@@ -52,13 +52,13 @@ def predictions_picture(
     tiles = []
     for number, (image, row) in enumerate(zip(images, probabilities, strict=True)):
         first, *others = np.argsort(-row, kind="stable")[:2]
-        lines = [Line(_with_confidence(classes[first], row[first]), INK, strong=True)]
-        lines += [Line(_with_confidence(classes[second], row[second]), PALE) for second in others]
+        lines = [_line(classes[first], row[first], INK, strong=True)]
+        lines += [_line(classes[second], row[second], PALE) for second in others]
         if names is not None:
-            lines.append(Line(shortened(names[number], _LONGEST_NAME + 4), PALE))
+            lines.append(Line(shortened(names[number], _LONGEST_NAME + 4), "", PALE))
         tiles.append(Tile(np.asarray(image), lines))
     tiles_page(path, f"{counted(len(tiles), 'picture')}, recognised", "The two likeliest classes of each", tiles)
 
 
-def _with_confidence(name: str, share: float) -> str:
-    return f"{shortened(name, _LONGEST_NAME)} {percent(float(share))}"
+def _line(name: str, share: float, colour: str, strong: bool = False) -> Line:
+    return Line(shortened(name, _LONGEST_NAME), percent(float(share)), colour, strong)

@@ -12,19 +12,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wimmel.report.canvas import PALE, axes_at, heading, page, show_picture
+from wimmel.report.canvas import axes_at, heading, page, show_picture
 
-_PAGE_WIDTH = 9.0
+_COLUMNS = 8
 _MARGIN = 0.25
-_LINE_HEIGHT = 0.16
-_LARGEST_SIDE = 2.0
+_GAP = 0.16
+_LINE_HEIGHT = 0.165
+_FONT = 8
+_CHARACTER = 0.068  # inches of an average character at that size
+_NARROWEST, _WIDEST, _OF_FEW = 0.95, 2.1, 1.5
 
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text under a picture, its colour, and whether it is the one to be seen first."""
+    """A line under a picture: text at its left edge, a figure at its right, in a colour; bold if it matters most."""
 
     text: str
+    figure: str
     colour: str
     strong: bool = False
 
@@ -38,40 +42,26 @@ class Tile:
 
 
 def tiles_page(path: str | os.PathLike[str], title: str, subtitle: str, tiles: Sequence[Tile]) -> None:
-    """Writes a page of tiles in reading order, all of one size, as many to a row as their text allows."""
-    longest = max((len(line.text) for tile in tiles for line in tile.lines), default=10)
+    """Writes a page of tiles in reading order, eight to a row, all of one width: as wide as their text needs."""
+    longest = max((len(line.text) + len(line.figure) for tile in tiles for line in tile.lines), default=0)
     lines = max((len(tile.lines) for tile in tiles), default=0)
-    tile_width = min(max(0.95, longest * 0.075 + 0.12), _LARGEST_SIDE)
-    columns = max(1, min(int((_PAGE_WIDTH - 2 * _MARGIN) / tile_width), len(tiles)))
-    # Few tiles are shown larger; a page never gets narrower than its title.
-    tile_width = min((_PAGE_WIDTH - 2 * _MARGIN) / columns, max(tile_width, 1.3))
-    picture_height, picture_width = _shown_size(tiles, tile_width - 0.12)
-    tile_height = picture_height + lines * _LINE_HEIGHT + 0.24
+    columns = max(1, min(_COLUMNS, len(tiles)))
+    side = min(max(_OF_FEW if len(tiles) <= _COLUMNS else _NARROWEST, (longest + 1) * _CHARACTER), _WIDEST)
+    picture_height = max((side * tile.picture.shape[1] / max(tile.picture.shape[1:]) for tile in tiles), default=0.0)
+    tile_height = picture_height + lines * _LINE_HEIGHT + 0.3
     rows = math.ceil(len(tiles) / columns)
-    width = max(columns * tile_width + 2 * _MARGIN, 5.2, 0.115 * len(title) + 0.5, 0.072 * len(subtitle) + 0.5)
-    with page(path, width, 0.9 + rows * tile_height + 0.1) as figure:
+    with page(path, columns * (side + _GAP) + 2 * _MARGIN - _GAP, 0.85 + rows * tile_height) as figure:
         heading(figure, title, subtitle, _MARGIN)
+        width, height = figure.get_size_inches()
         for place, tile in enumerate(tiles):
             row, column = divmod(place, columns)
-            left, top = _MARGIN + column * tile_width, 0.9 + row * tile_height
-            show_picture(axes_at(figure, left, top, picture_width, picture_height), tile.picture)
+            left, top = _MARGIN + column * (side + _GAP), 0.85 + row * tile_height
+            scale = side / max(tile.picture.shape[1:])
+            picture_width = scale * tile.picture.shape[2]
+            show_picture(axes_at(figure, left, top, picture_width, scale * tile.picture.shape[1]), tile.picture)
             for number, line in enumerate(tile.lines):
-                below = top + picture_height + 0.06 + number * _LINE_HEIGHT
-                figure.text(
-                    left / width,
-                    1 - below / figure.get_figheight(),
-                    line.text,
-                    color=line.colour or PALE,
-                    fontsize=8,
-                    fontweight="bold" if line.strong else "normal",
-                    va="top",
-                )
-
-
-def _shown_size(tiles: Sequence[Tile], room: float) -> tuple[float, float]:
-    """Height and width in inches at which pictures of the tiles' shape are shown."""
-    if not tiles:
-        return 0.0, room
-    height, width = tiles[0].picture.shape[1:]
-    scale = room / max(width, height)
-    return max(height * scale, 0.1), max(width * scale, 0.1)
+                down = 1 - (top + picture_height + 0.06 + number * _LINE_HEIGHT) / height
+                weight = "bold" if line.strong else "normal"
+                look = {"color": line.colour, "fontsize": _FONT, "fontweight": weight, "va": "top"}
+                figure.text(left / width, down, line.text, **look)
+                figure.text((left + side) / width, down, line.figure, ha="right", **look)

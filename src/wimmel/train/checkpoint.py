@@ -1,7 +1,7 @@
-"""A training as it stands between two steps, whole in one safetensors file, so that another process can go on bit for bit.
+"""A training as it stands between two steps, whole in a safetensors file, so that another process goes on bit for bit.
 
-Given parameters, buffers, the optimiser's state, counters, the history and the best parameters so far, with a description
-of what is being trained on what; hands them back, or says in what the file's training differs.
+Given parameters, buffers, the optimiser's state, counters, the history and the best parameters so far, with a
+description of what is being trained on what; hands them back, or says in what the file's training differs.
 """
 
 from __future__ import annotations
@@ -22,13 +22,24 @@ KIND = "wimmel training checkpoint"
 
 @dataclass(frozen=True)
 class Progress:
-    """How far the epoch under way has come: batches done, and the sums over them that its record will need."""
+    """How far the epoch under way has come, and the sums that its record will need.
+
+    Attributes
+    ----------
+    batches, examples, places : int
+        Done so far. An example has one place for a label, or more where it has a label for every pixel.
+    loss_sum : float
+        Over the examples.
+    right : int or None
+        Places answered rightly; None where labels are not classes.
+    seconds : float
+    """
 
     batches: int = 0
     examples: int = 0
     places: int = 0
-    loss: float = 0.0
-    right: int = 0
+    loss_sum: float = 0.0
+    right: int | None = None
     seconds: float = 0.0
 
 
@@ -127,9 +138,8 @@ def check_same(path: Any, then: Mapping[str, Any], now: Mapping[str, Any]) -> No
     """
     differing = [name for name in now if then.get(name) != now[name]]
     if differing:
-        raise ValueError(
-            f"{path} cannot be resumed: it was made with " + "; and ".join(_difference(n, then.get(n), now[n]) for n in differing)
-        )
+        differences = "; and ".join(_difference(name, then.get(name), now[name]) for name in differing)
+        raise ValueError(f"{path} cannot be resumed: it was made with {differences}")
 
 
 def described(value: Any) -> Any:
@@ -151,10 +161,14 @@ def described(value: Any) -> Any:
 
 def _difference(name: str, then: Any, now: Any) -> str:
     if name in ("train", "validation") and isinstance(then, dict) and isinstance(now, dict):
-        shapes = [f"{kept['images'][1]:,} images of {kept['images'][0]} {tuple(kept['images'][2:])}" for kept in (then, now)]
         words = "training" if name == "train" else "validation"
-        return f"other {words} data ({shapes[0]} then, {shapes[1]} now)"
+        return f"other {words} data ({_shown(then)} then, {_shown(now)} now)"
     if name == "network" and isinstance(then, dict) and isinstance(now, dict):
         odd = [key for key in {**then, **now} if then.get(key) != now.get(key)]
         return f"another network ({odd[0]} is {then.get(odd[0], 'missing')} then, {now.get(odd[0], 'missing')} now)"
     return f"{name.replace('_', ' ')} {then!s:.200}, not {now!s:.200}"
+
+
+def _shown(examples: Mapping[str, Any]) -> str:
+    dtype, count, *shape = examples["images"]
+    return f"{count:,} images of {dtype} {tuple(shape)}"

@@ -66,8 +66,9 @@ def explained(
         spoilt = _not_finite_rows(array)
         if spoilt.size:
             return NotFiniteError(
-                f"{place}the training data holds values that are not finite: {spoilt.size} of this batch's {len(array)} "
-                f"examples have such {what}, the first is number {indices[spoilt[0]]}, counted from 0; remove or repair them",
+                f"{place}the training data holds values that are not finite: {spoilt.size} of the batch's "
+                f"{len(array)} examples have such {what}, the first is number {indices[spoilt[0]]}, counted from 0; "
+                "remove or repair them",
                 epoch,
                 batch,
             )
@@ -92,7 +93,7 @@ def explained(
     layer, where = _place(culprit, traced, step)
     return NotFiniteError(
         f"{place}the first operation whose result is not finite is {culprit.primitive.name} {where}. "
-        f"The network was left as it was before the batch. A learning rate below {learning_rate:g}, clip_norm=1.0 or "
+        f"The batch has changed nothing. A learning rate below {learning_rate:g}, clip_norm=1.0 or "
         "input values nearer to 0 usually help",
         epoch,
         batch,
@@ -104,8 +105,8 @@ def explained(
 def first_cause(graph: Graph, values: Sequence[np.ndarray]) -> Tensor | None:
     """The first tensor, in the order of computation, to which an output that is not finite can be traced back.
 
-    The way back leads from such an output through tensors that are not finite themselves. So an infinity that was meant,
-    such as the -inf that masks a score before softmax, is not blamed as long as what is made of it is finite.
+    The way back leads from such an output through tensors that are not finite themselves. So an infinity that was
+    meant, such as the -inf that masks a score before softmax, is not blamed as long as what is made of it is finite.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ from wimmel.data import Preprocessing
 from wimmel.nn import Module
 from wimmel.runtime import Compiled, compile
 from wimmel.runtime.backends import DEFAULT
-from wimmel.train.history import _to_json as json_number
-from wimmel.train.inputs import as_examples, check_labels, chosen_preprocessing, classifies, prepared
+from wimmel.train.history import json_number
+from wimmel.train.inputs import as_examples, check_labels, classifies, prepared
 
 _SHOWN_CLASSES = 20
 
@@ -91,12 +91,15 @@ class Evaluation:
 
     def __repr__(self) -> str:
         wrong = len(self.mistakes)
-        head = f"Evaluation on {len(self.labels):,} examples: accuracy {self.accuracy:.2%} ({wrong:,} wrong), loss {self.loss:.4f}"
+        figures = f"accuracy {self.accuracy:.2%} ({wrong:,} wrong), loss {self.loss:.4f}"
         width = max(len("class"), *(len(name) for name in self.classes[:_SHOWN_CLASSES]))
-        lines = [head, f"{'class':>{width}}  examples  precision  recall"]
+        lines = [
+            f"Evaluation on {len(self.labels):,} examples: {figures}",
+            f"{'class':>{width}}  examples  precision   recall",
+        ]
         rows = zip(self.classes, self.confusion.sum(axis=1), self.precision, self.recall, strict=True)
         for name, count, precision, recall in list(rows)[:_SHOWN_CLASSES]:
-            lines.append(f"{name:>{width}}  {count:>8,}  {_percent(precision):>9}  {_percent(recall):>6}")
+            lines.append(f"{name:>{width}}  {count:>8,}  {_percent(precision):>9}  {_percent(recall):>7}")
         if len(self.classes) > _SHOWN_CLASSES:
             lines.append(f"... and {len(self.classes) - _SHOWN_CLASSES} classes more")
         return "\n".join(lines)
@@ -147,9 +150,9 @@ def evaluate(
     >>> points = np.array([[2.0, 0.0], [0.0, 2.0], [2.0, 0.0]], np.float32)
     >>> evaluate(net, (points, [0, 1, 1]))
     Evaluation on 3 examples: accuracy 66.67% (1 wrong), loss 0.7936
-    class  examples  precision  recall
-        0         1     50.00% 100.00%
-        1         2    100.00%  50.00%
+    class  examples  precision   recall
+        0         1     50.00%  100.00%
+        1         2    100.00%   50.00%
     """
     examples = as_examples(dataset, "evaluate")
     scores = all_scores(scorer(net, preprocessing, backend), examples.images, batch_size)
@@ -267,5 +270,3 @@ def _shares(parts: np.ndarray, wholes: np.ndarray) -> np.ndarray:
 
 def _percent(share: float) -> str:
     return "-" if np.isnan(share) else f"{share:.2%}"
-
-

@@ -89,7 +89,7 @@ class History:
 
     def to_json(self) -> dict[str, Any]:
         """The history in what JSON can hold; numbers that are not finite become text."""
-        epochs = [{name: _to_json(value) for name, value in asdict(epoch).items()} for epoch in self.epochs]
+        epochs = [{name: json_number(value) for name, value in asdict(epoch).items()} for epoch in self.epochs]
         return {"epochs": epochs, "interrupted": self.interrupted, "stopped_early": self.stopped_early}
 
     @classmethod
@@ -102,11 +102,13 @@ class History:
             If an entry is missing or unknown.
         """
         names = {field.name for field in fields(Epoch)}
-        epochs = document.get("epochs") if isinstance(document, Mapping) else None
-        if not isinstance(epochs, list) or any(not isinstance(entry, dict) or entry.keys() != names for entry in epochs):
+        entries: Any = document.get("epochs") if isinstance(document, Mapping) else None
+        if not isinstance(entries, list) or any(
+            not isinstance(entry, dict) or entry.keys() != names for entry in entries
+        ):
             raise ValueError(f"a history is described by a list of epochs, each with {', '.join(sorted(names))}")
         return cls(
-            tuple(Epoch(**{name: _from_json(value) for name, value in entry.items()}) for entry in epochs),
+            tuple(Epoch(**{name: _from_json(value) for name, value in entry.items()}) for entry in entries),
             bool(document.get("interrupted")),
             bool(document.get("stopped_early")),
         )
@@ -165,7 +167,8 @@ def _merit(epoch: Epoch) -> tuple[float, ...]:
     return (-loss,) if epoch.validation_accuracy is None else (epoch.validation_accuracy, -loss)
 
 
-def _to_json(value: Any) -> Any:
+def json_number(value: Any) -> Any:
+    """A number as JSON can hold it: infinities and NaN, for which JSON has no words, as text."""
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -1,4 +1,4 @@
-"""What people hand to training and evaluation, checked and brought into one form: examples, and how pictures enter a net.
+"""What people hand to training and evaluation, in one form: examples, and how pictures enter a network.
 
 Given a Dataset or a pair of arrays; hands on images and labels of equal number, and the function from raw pictures to
 what the network computes with.
@@ -75,7 +75,8 @@ def as_examples(data: Any, role: str) -> Examples:
         examples = Arrays(images, labels.astype(np.int64) if labels.dtype.kind in "biu" else labels)
     else:
         raise TypeError(
-            f"{role} was given a {type(data).__name__}; it takes a wimmel.data.Dataset or a pair of arrays (images, labels)"
+            f"{role} was given a {type(data).__name__}; it takes a wimmel.data.Dataset, "
+            "or a pair of arrays, (images, labels)"
         )
     if not len(examples):
         raise ValueError(f"{role} was given no examples; it needs at least one")

@@ -1,8 +1,8 @@
 """Optimisers: frozen settings with two pure functions, the state to begin with and one update.
 
 Given a gradient, a parameter, its state, the learning rate and the number of the update, an update hands on the new
-parameter and the new state. It is written with operators, so that on tensors it is recorded in the training step's graph.
-The numbers are those of torch.optim's classes of the same names.
+parameter and the new state. It is written with operators, so that on tensors it is recorded in the training step's
+graph. The numbers are those of torch.optim's classes of the same names.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: frozen settings that, called with the number of updates made so far, give the next one's rate.
+"""Learning-rate schedules: frozen settings that, called with the number of updates made, give the next one's rate.
 
 The rate is a Python number that the training step takes as an input, so a schedule may be any function of that number.
 """
@@ -70,7 +70,9 @@ class StepDecay:
 
 @dataclass(frozen=True)
 class Cosine:
-    """A rate that falls along half a cosine, then rests: final + (learning_rate - final) (1 + cos(pi step / steps)) / 2.
+    """A rate that falls along half a cosine and then rests.
+
+    At step s it is final + (learning_rate - final) (1 + cos(pi s / steps)) / 2.
 
     Parameters
     ----------
@@ -128,9 +130,9 @@ class OneCycle:
 
     Examples
     --------
-    >>> schedule = OneCycle(0.5, steps=11, rise=0.5)
-    >>> [round(schedule(step), 3) for step in (0, 4, 5, 10)]
-    [0.02, 0.489, 0.494, 0.0]
+    >>> schedule = OneCycle(0.5, steps=10, rise=0.5)
+    >>> [round(schedule(step), 3) for step in (0, 2, 4, 9)]
+    [0.02, 0.26, 0.5, 0.0]
     """
 
     learning_rate: float
@@ -186,7 +188,8 @@ class WarmUp:
         _check_count(self, "steps")
         if not callable(self.schedule):
             raise TypeError(
-                f"WarmUp was given {self.schedule!r} to be followed by; it takes a schedule, such as Cosine(0.1, steps=1000)"
+                f"WarmUp was given {self.schedule!r} to be followed by; it takes a schedule, "
+                "such as Cosine(0.1, steps=1000)"
             )
 
     def __call__(self, step: int) -> float:

@@ -45,7 +45,7 @@ class Outcome:
 
 
 class TrainingStep:
-    """One update of a network, as a function of a batch; the network, the optimiser's state and a count are what it moves.
+    """One update of a network, as a function of a batch; it moves the network, the optimiser's state and a count.
 
     Parameters
     ----------
@@ -66,7 +66,8 @@ class TrainingStep:
 
     References
     ----------
-    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1 (clipping).
+    Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (2013), algorithm 1
+    (clipping).
 
     Examples
     --------
@@ -145,7 +146,7 @@ class TrainingStep:
         self._count.write(np.array(count, np.int64))
 
     def examine(self, images: np.ndarray, labels: np.ndarray, learning_rate: float, key: np.ndarray) -> Trace:
-        """The step recorded without its flag, to be looked into: its outputs are the loss, the gradients, the updates."""
+        """The step recorded without its flag, to be looked into; the loss is its first output."""
         return trace(self._computed, images, labels, np.float64(learning_rate), key)
 
     def _recorded(self, images: Value, labels: Value, learning_rate: Value, key: Value) -> tuple[Value, Value, Value]:

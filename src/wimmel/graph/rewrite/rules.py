@@ -33,7 +33,7 @@ from wimmel.graph.primitives import (
     transpose,
     where,
 )
-from wimmel.graph.rewrite.patterns import Anything, Constant, Made, Match, Rule
+from wimmel.graph.rewrite.patterns import Anything, Constant, Made, Match, Rule, constant_value
 from wimmel.graph.tensor import Primitive, Shape, Tensor, as_tensor, constant
 
 FOLDED_BYTES = 2**16
@@ -45,7 +45,7 @@ ELEMENTWISE = (
     primitives.equal, where, cast,
 )  # fmt: skip
 
-FOLDABLE = tuple(primitive for primitive in PRIMITIVES if primitive is not random_uniform)
+FOLDABLE = tuple(primitive for primitive in PRIMITIVES if primitive not in (broadcast, random_uniform))
 
 
 def every_element(is_: Callable[[np.ndarray], np.ndarray | bool]) -> Callable[[np.ndarray], bool]:
@@ -143,7 +143,7 @@ def _holds_all_of(dtype: np.dtype, other: np.dtype) -> bool:
     return bool(np.can_cast(other, dtype, "safe"))
 
 
-# elements moved about
+# moving elements
 
 
 def _without_broadcasts(m: Match) -> Tensor:
@@ -252,12 +252,18 @@ def _reduces_nothing(tensor: Tensor) -> bool:
 
 
 def _rests_on_constants(tensor: Tensor) -> bool:
-    size = tensor.size * tensor.dtype.itemsize
-    return size <= FOLDED_BYTES and all(source.primitive is constant for source in tensor.inputs)
+    return _small(tensor) and all(
+        source.primitive is constant or (constant_value(source) is not None and _small(source))
+        for source in tensor.inputs
+    )
+
+
+def _small(tensor: Tensor) -> bool:
+    return tensor.size * tensor.dtype.itemsize <= FOLDED_BYTES
 
 
 def _folded(m: Match) -> Tensor | None:
-    operands = [source.attributes["value"] for source in m.node.inputs]
+    operands = [np.broadcast_to(constant_value(source), source.shape) for source in m.node.inputs]
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(m.node.primitive.definition(*operands, **m.node.attributes))
@@ -267,7 +273,6 @@ def _folded(m: Match) -> Tensor | None:
 
 
 RULES: tuple[Rule, ...] = (
-    Rule("what rests on constants alone is computed now", Made(FOLDABLE, when=_rests_on_constants), _folded),
     Rule("a value under another name is that value", Made(identity, (X,)), lambda m: m.x),
     # arithmetic
     Rule("x + (-0.0) is x, and n + 0 is n", Made(add, (X, ZERO), swapped=True), _without_zero),
@@ -331,6 +336,8 @@ RULES: tuple[Rule, ...] = (
         Made((reshape, transpose, take_slice, flip), (Made(broadcast, (X,), when=lambda t: t.inputs[0].size == 1),)),
         lambda m: broadcast(reshape(m.x, shape=()), shape=m.node.shape),
     ),
+    # after broadcasting, so that what can be computed unstretched is
+    Rule("what rests on constants alone is computed now", Made(FOLDABLE, when=_rests_on_constants), _folded),
     # reshape and transpose
     Rule("a reshape to the same shape does nothing", Made(reshape, (X,), when=_keeps_shape), lambda m: m.x),
     Rule("a reshape of a reshape is one reshape", Made(reshape, (inner(reshape),)), _reshaped),

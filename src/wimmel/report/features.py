@@ -1,0 +1,126 @@
+"""What the channels of a layer answer to one picture, side by side: feature maps.
+
+Given a network, a picture and a layer's path; hands on a picture file.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from wimmel.graph import Graph, evaluate, trace
+from wimmel.nn import Module
+from wimmel.report.canvas import PALE, axes_at, counted, heading, page, show_picture
+
+_COLUMNS = 8
+_MARGIN = 0.25
+_SIDE = 1.1
+_GAP = 0.1
+
+
+def feature_maps_picture(net: Module, image: np.ndarray, layer: str, path: str | os.PathLike[str], limit: int = 64) -> None:
+    """Nothing; the file at `path` then shows the picture and, for each channel of a layer, what it answers where.
+
+    All channels share one scale. Where answers have both signs, orange is negative and violet positive, white nothing;
+    where they have one, dark is nothing and bright is much.
+
+    Parameters
+    ----------
+    net : Module
+    image : uint8 array (channels, rows, columns)
+        As the network's preprocessing takes it; or floats, as the network itself does.
+    layer : str
+        The layer's path, as `wimmel.inspect` lists them, such as "0".
+    path : str or path
+        Ends in .png, .svg, .pdf or .jpg.
+    limit : int, default 64
+        How many channels to show at most, from the first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, it has no rows and columns, the picture does not fit the network, or the path's suffix
+        is none of these.
+    OSError
+        If the file cannot be written; what stood there before stays.
+    """
+    image = np.asarray(image)
+    maps = _answers(net, image, layer)
+    if maps.ndim != 3:
+        raise ValueError(
+            f"Layer {layer} gives {maps.shape} for a picture, without rows and columns; choose a layer before the pictures "
+            "are flattened, wimmel.inspect lists them."
+        )
+    shown = maps[:limit]
+    signed = bool(shown.min() < 0 < shown.max())
+    largest = float(np.abs(shown).max()) or 1.0
+    scale = {"cmap": "PuOr", "vmin": -largest, "vmax": largest} if signed else _one_signed(shown)
+    columns = min(_COLUMNS, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    picture_height, picture_width = _fitted(image.shape[-2:], 1.6)
+    height, width = _fitted(maps.shape[1:], _SIDE)
+    left = _MARGIN + picture_width + 0.35
+    tall = max(picture_height, rows * (height + _GAP + 0.14))
+
+    with page(path, left + columns * (width + _GAP) + _MARGIN - _GAP, 0.9 + tall + 0.2) as figure:
+        heading(figure, *_headings(net, layer, maps, len(shown), signed))
+        show_picture(axes_at(figure, _MARGIN, 0.9, picture_width, picture_height), _as_picture(image))
+        for number, answers in enumerate(shown):
+            row, column = divmod(number, columns)
+            axes = axes_at(figure, left + column * (width + _GAP), 0.9 + row * (height + _GAP + 0.14), width, height)
+            axes.imshow(answers, interpolation="nearest", aspect="auto", **scale)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_visible(True)
+            axes.set_xlabel(str(number), fontsize=7, color=PALE, labelpad=1.5)
+
+
+def _answers(net: Module, image: np.ndarray, layer: str) -> np.ndarray:
+    """The layer's output for the picture, without the picture axis."""
+    preprocessing = net.__dict__.get("preprocessing")
+    entering = np.asarray(image)[np.newaxis]
+    if entering.dtype == np.uint8:
+        if preprocessing is None:
+            raise ValueError(
+                "This network has no preprocessing for pictures of 0 to 255; give floats as the network takes them."
+            )
+        entering = preprocessing(entering)
+    traced = trace(net, entering)
+    labels = traced.graph.labels
+    if layer not in labels:
+        raise ValueError(f"There is no layer {layer!r}; there are: {', '.join(name for name in labels if name)}.")
+    graph = Graph(traced.graph.inputs, (labels[layer],))
+    [answers] = evaluate(graph, [entering, *(variable.value for variable in traced.variables)])
+    return answers[0]
+
+
+def _headings(net: Module, layer: str, maps: np.ndarray, shown: int, signed: bool) -> tuple[str, str]:
+    channels, rows, columns = maps.shape
+    kind = type(net.named_modules()[layer]).__name__
+    first = f"the first {shown} of " if shown < channels else ""
+    meaning = "orange is negative, violet positive" if signed else "brighter is more"
+    return f"Layer {layer}, {kind}", f"{first}{counted(channels, 'channel')} of {rows}x{columns}; {meaning}".capitalize()
+
+
+def _one_signed(maps: np.ndarray) -> dict[str, Any]:
+    low, high = min(float(maps.min()), 0.0), max(float(maps.max()), 0.0)
+    return {"cmap": "cividis" if high > 0 else "cividis_r", "vmin": low, "vmax": high if high > low else low + 1}
+
+
+def _fitted(sizes: tuple[int, ...], side: float) -> tuple[float, float]:
+    """Height and width in inches of something of these sizes whose longer side is given."""
+    scale = side / max(sizes)
+    return max(sizes[0] * scale, 0.05), max(sizes[1] * scale, 0.05)
+
+
+def _as_picture(image: np.ndarray) -> np.ndarray:
+    """Floats of any range as pixels: the lowest black, the highest white."""
+    if image.dtype == np.uint8:
+        return image
+    low, high = float(image.min()), float(image.max())
+    pixels: np.ndarray = np.rint((image - low) * (255 / ((high - low) or 1.0))).astype(np.uint8)
+    return pixels

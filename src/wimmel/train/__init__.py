@@ -1,0 +1,21 @@
+"""Training: losses, optimisers, schedules, the loop with its checkpoints, and evaluation."""
+
+from wimmel.train import losses, optim, schedules
+from wimmel.train.diagnosis import NotFiniteError
+from wimmel.train.evaluation import Evaluation, evaluate, predict, scorer
+from wimmel.train.history import Epoch, History
+from wimmel.train.trainer import Trainer
+
+__all__ = [
+    "Epoch",
+    "Evaluation",
+    "History",
+    "NotFiniteError",
+    "Trainer",
+    "evaluate",
+    "losses",
+    "optim",
+    "predict",
+    "schedules",
+    "scorer",
+]
