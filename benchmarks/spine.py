@@ -25,15 +25,20 @@ pictures = np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28)).astype(np.
 labels = np.arange(64) % 10
 """
 
-WIMMEL_STEP = STEP + """
+WIMMEL_STEP = (
+    STEP
+    + """
 import wimmel as wm
 net = wm.models.lenet(seed=0)
 x = pictures.astype(np.float32) / 255
 step = wm.grad(lambda net, x, y: wm.cross_entropy(net(x), y))
 run = lambda: step(net, x, labels)
 """
+)
 
-TORCH_STEP = STEP + """
+TORCH_STEP = (
+    STEP
+    + """
 import torch
 net = torch.nn.Sequential(
     torch.nn.Conv2d(1, 6, 5, padding=2), torch.nn.ReLU(), torch.nn.MaxPool2d(2),
@@ -44,6 +49,7 @@ def run():
     net.zero_grad()
     torch.nn.functional.cross_entropy(net(x), y).backward()
 """
+)
 
 TIMED = """
 for _ in range(3):
@@ -108,7 +114,8 @@ def main() -> None:
             for name, measure in contenders.items():
                 times[name].append(measure())  # type: ignore[operator]
         report[title] = {
-            name: {"best_seconds": min(taken), "median_seconds": statistics.median(taken)} for name, taken in times.items()
+            name: {"best_seconds": min(taken), "median_seconds": statistics.median(taken)}
+            for name, taken in times.items()
         }
     if options.json:
         print(json.dumps({"processors": os.cpu_count(), "sections": report}, indent=2))

@@ -73,18 +73,20 @@ def chart(path: Path, accuracy: Mapping[str, Mapping[str, float]], x_label: str,
         axes.set_ylabel(f"{y_label}, %")
 
 
-def curves(path: Path, functions: Mapping[str, Callable[[np.ndarray], Any]], ends: tuple[float, float] = (-4, 4)) -> None:
-    """Nothing; the file then shows functions of a number, three panels to a row, each with its name."""
-    x = np.linspace(*ends, 321)
-    with page(path, 6.2, 0.4 + 1.75 * -(-len(functions) // 3)) as figure:
-        for number, (name, function) in enumerate(functions.items()):
-            row, column = divmod(number, 3)
-            axes = axes_at(figure, 0.45 + 1.95 * column, 0.4 + 1.75 * row, 1.6, 1.25)
+def curves(path: Path, functions: Sequence[Callable[[np.ndarray], Any]]) -> None:
+    """Nothing; the file then shows functions of a number from -4 to 4, four to a row, each with its name."""
+    x = np.linspace(-4, 4, 321)
+    with page(path, 6.4, 0.3 + 1.5 * -(-len(functions) // 4)) as figure:
+        for number, function in enumerate(functions):
+            row, column = divmod(number, 4)
+            axes = axes_at(figure, 0.35 + 1.5 * column, 0.35 + 1.5 * row, 1.25, 1.05)
             for line in (axes.axhline, axes.axvline):
                 line(0, color=PALE, linewidth=0.6)
             axes.plot(x, function(x), color=RIGHT, linewidth=1.6)
-            axes.set_title(name, fontsize=9, loc="left")
-            axes.set_xticks([ends[0], 0, ends[1]])
+            axes.set_title(function.__name__, fontsize=9, loc="left")
+            axes.set_xticks([-4, 0, 4])
+            axes.set_yticks([-1, 0, 1, 4])
+            axes.set_ylim(-2, 4.2)
 
 
 def _show(axes: Any, array: np.ndarray) -> None:

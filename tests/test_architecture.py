@@ -35,7 +35,9 @@ def imported_parts(file: Path) -> set[str]:
 
 
 def test_the_document_lists_every_part():
-    there = {entry.stem for entry in PACKAGE.iterdir() if not entry.name.startswith("_") and entry.suffix in ("", ".py")}
+    there = {
+        entry.stem for entry in PACKAGE.iterdir() if not entry.name.startswith("_") and entry.suffix in ("", ".py")
+    }
     assert there == set(PARTS)
 
 

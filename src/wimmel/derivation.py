@@ -397,7 +397,7 @@ def localise(V: Value, delta: int | Sequence[int]) -> Value:
     """
     V = operand(V, "localise")
     reach = _reach(V.shape[-2:])
-    deltas = (delta, delta) if isinstance(delta, int) else tuple(delta)
+    deltas = (delta, delta) if isinstance(delta, (int, np.integer)) else tuple(delta)
     if len(deltas) != 2 or min(deltas) < 0:
         raise ValueError(f"delta was {delta!r}; it is a whole number from 0, or two of them, for rows and columns")
     for axis, (p, d) in enumerate(zip(reach, deltas, strict=True), start=len(V.shape) - 2):
@@ -460,7 +460,7 @@ def convolution_parameters(kernel_size: int | Sequence[int], in_channels: int = 
     >>> convolution_parameters(5, in_channels=1, out_channels=6)
     156
     """
-    sides = (kernel_size, kernel_size) if isinstance(kernel_size, int) else tuple(kernel_size)
+    sides = (kernel_size, kernel_size) if isinstance(kernel_size, (int, np.integer)) else tuple(kernel_size)
     elements = math.prod(_count(side, "kernel_size") for side in sides)
     return _count(out_channels, "out_channels") * (_count(in_channels, "in_channels") * elements + 1)
 

@@ -62,7 +62,7 @@ def test_the_augmentation_itself_turns_a_quarter(turn, monkeypatch):
     """With the draw of the angle at its end (0 or nearly 1), the picture is turned by the whole angle."""
     at_the_end = np.full((1, 8), 0.5)
     at_the_end[0, 3] = 0.0 if turn < 0 else 1.0
-    monkeypatch.setattr("wimmel.data.augment.uniform", lambda *keys: at_the_end)
+    monkeypatch.setitem(Augmentation.apply.__globals__, "uniform", lambda *keys: at_the_end)
     square = PICTURES[:1, :, :, :7]
     turned = Augmentation(rotate=90).apply(square, PLACES[:1], 0, 0)
     np.testing.assert_array_equal(turned, np.rot90(square, turn // 90, axes=(2, 3)))
@@ -202,4 +202,5 @@ def test_the_default_never_mirrors_unless_asked():
     assert not any(Augmentation.for_dataset(dataset).flip for dataset in (photos, letters, digits()))
     assert Augmentation.for_dataset(photos, flip=True).flip
     assert Augmentation.for_dataset(photos).crop < 1
-    assert Augmentation.for_dataset(letters).rotate == 10
+    assert Augmentation.for_dataset(letters) == Augmentation(shift=0.08, rotate=10)
+    assert Augmentation.for_dataset(digits()).shift == 0

@@ -161,6 +161,7 @@ def test_same_padding_keeps_ceil_of_size_over_stride():
     ("shape", "settings", "words"),
     [
         ((1, 3, 2, 2), {"kernel_size": 3}, r"max_pool2d.*\(1, 3, 2, 2\).*larger than the input.*size 3 against 2"),
+        ((3, 2, 2), {"kernel_size": 3}, r"max_pool2d was given an input of shape \(3, 2, 2\) and a window of size 3"),
         ((1, 3, 4, 4), {"kernel_size": 2, "padding": 2}, "at most half the kernel"),
         ((1, 3, 4, 4), {"kernel_size": 2, "stride": 0}, "stride must be at least 1"),
         ((1, 3, 4, 4), {"kernel_size": 0}, "kernel_size must be at least 1"),

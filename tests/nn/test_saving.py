@@ -38,7 +38,9 @@ def test_arguments_are_kept_under_their_names(layer):
 
 def test_arguments_other_than_the_defaults_survive(tmp_path):
     net = nn.Sequential(
-        nn.Conv2d(2, 4, 3, stride=(1, 2), padding="same_lower", dilation=2, groups=2, bias=False, padding_mode="reflect"),
+        nn.Conv2d(
+            2, 4, 3, stride=(1, 2), padding="same_lower", dilation=2, groups=2, bias=False, padding_mode="reflect"
+        ),
         nn.BatchNorm2d(4, eps=1e-3, momentum=None, affine=False),
         nn.AvgPool2d(3, 2, 1, ceil_mode=True, count_include_pad=False),
         nn.Softplus(beta=2.0, threshold=10.0),

@@ -14,28 +14,29 @@ BOTH = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 REDUCTIONS = ["mean", "sum", "none"]
 
 
-def assert_close(ours, theirs, dtype):
-    """The largest difference over the largest value is within the precision's tolerance."""
+def assert_close(ours, theirs, dtype, tolerance=None):
+    """The largest difference over the largest value is within the tolerance, by default the precision's."""
     theirs = theirs.detach().numpy()
     assert ours.shape == theirs.shape
     assert ours.dtype == theirs.dtype
     if theirs.size:
-        assert abs(ours - theirs).max() <= TOLERANCE[dtype] * max(abs(theirs).max(), np.finfo(dtype).tiny)
+        largest = max(abs(theirs).max(), np.finfo(dtype).tiny)
+        assert abs(ours - theirs).max() <= (tolerance or TOLERANCE[dtype]) * largest
 
 
-def assert_parity(ours, theirs, *arrays, dtype):
+def assert_parity(ours, theirs, *arrays, dtype, tolerance=None):
     """Values, and gradients by every floating-point argument under a random cotangent, agree."""
     arrays = [np.asarray(a, dtype) if np.asarray(a).dtype.kind == "f" else np.asarray(a) for a in arrays]
     by = tuple(place for place, a in enumerate(arrays) if a.dtype.kind == "f")
     tensors = [torch.from_numpy(np.array(a)).requires_grad_(place in by) for place, a in enumerate(arrays)]
     expected = theirs(*tensors)
     found = np.asarray(ours(*arrays))
-    assert_close(found, expected, dtype)
+    assert_close(found, expected, dtype, tolerance)
     cotangent = np.asarray(np.random.default_rng(99).normal(size=found.shape), dtype)
     expected.backward(torch.from_numpy(cotangent))
     slopes = grad(lambda *t: functional.sum(functional.multiply(ours(*t), cotangent)), by)(*arrays)
     for place, slope in zip(by, slopes, strict=True):
-        assert_close(slope, tensors[place].grad, dtype)
+        assert_close(slope, tensors[place].grad, dtype, tolerance)
 
 
 def normal(*shape, seed=0):
@@ -146,20 +147,13 @@ def test_adaptive_pooling(output_size, dtype):
 def test_ties_and_nan_in_maximum_pooling():
     tied = np.random.default_rng(0).integers(0, 2, (2, 2, 7, 7)).astype(np.float64)
     tied[0, 0, 3, 3] = np.nan
-    ours = grad(
-        lambda t: (
-            functional.sum(functional.where(t == t, 0, 0) + functional.multiply(0, 0) + 0)
-            + functional.sum(
-                functional.where(
-                    functional.isfinite(functional.max_pool2d(t, 3, 1, 1)), functional.max_pool2d(t, 3, 1, 1), 0
-                )
-            )
-        )
-    )(tied)
+    cotangent = normal(2, 2, 7, 7)
+    slope = grad(lambda t: functional.sum(functional.max_pool2d(t, 3, 1, 1) * cotangent))(tied)
     x = torch.from_numpy(tied).requires_grad_()
-    y = torch.nn.functional.max_pool2d(x, 3, 1, 1)
-    torch.where(torch.isfinite(y), y, 0).sum().backward()
-    np.testing.assert_array_equal(ours, x.grad.numpy())
+    expected = torch.nn.functional.max_pool2d(x, 3, 1, 1)
+    np.testing.assert_array_equal(functional.max_pool2d(tied, 3, 1, 1), expected.detach().numpy())
+    expected.backward(torch.from_numpy(cotangent))
+    np.testing.assert_allclose(slope, x.grad.numpy(), rtol=1e-12, atol=1e-14)
 
 
 @BOTH
@@ -185,8 +179,10 @@ def test_ties_and_nan_in_maximum_pooling():
 def test_activations(name, settings, dtype):
     theirs = getattr(torch, name) if name in ("sigmoid", "tanh") else getattr(torch.nn.functional, name)
     ours = getattr(functional, name)
-    x = np.concatenate([4 * normal(200), [0.0] if name not in ("relu", "hardsigmoid") else [], [-30.0, 30.0]])
-    assert_parity(lambda t: ours(t, **settings), lambda t: theirs(t, **settings), x, dtype=dtype)
+    x = np.concatenate([4 * normal(200), [0.0, -30.0, 30.0]])
+    # PyTorch's hardsigmoid multiplies gradients by a sixth rounded to single precision, also in double
+    loose = 1e-7 if name == "hardsigmoid" and dtype == np.float64 else None
+    assert_parity(lambda t: ours(t, **settings), lambda t: theirs(t, **settings), x, dtype=dtype, tolerance=loose)
 
 
 @BOTH
@@ -312,12 +308,11 @@ def test_weighted_binary_cross_entropy(reduction, dtype):
 
 
 @BOTH
-@pytest.mark.parametrize(("mode", "name"), [("constant", "constant"), ("reflect", "reflect"), ("replicate", "replicate"),
-                                            ("circular", "circular")])  # fmt: skip
-def test_padding(mode, name, dtype):
+@pytest.mark.parametrize("mode", ["constant", "reflect", "replicate", "circular"])
+def test_padding(mode, dtype):
     assert_parity(
         lambda t: functional.pad(t, ((0, 0), (0, 0), (2, 1), (1, 3)), mode),
-        lambda t: torch.nn.functional.pad(t, (1, 3, 2, 1), name),
+        lambda t: torch.nn.functional.pad(t, (1, 3, 2, 1), mode),
         normal(1, 2, 4, 5),
         dtype=dtype,
     )

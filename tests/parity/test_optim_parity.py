@@ -97,10 +97,7 @@ def test_schedules_give_torch_s_rates(schedule, make):
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
     theirs = make(torch.optim.lr_scheduler, optimizer)
-    for step in range(schedule.steps if hasattr(schedule, "steps") else 40):
+    for step in range(36):
         assert schedule(step) == pytest.approx(optimizer.param_groups[0]["lr"], rel=1e-9, abs=1e-15)
         optimizer.step()
-        if step < 36:
-            theirs.step()
-        else:
-            break
+        theirs.step()

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wimmel.report.canvas import counted
+
 if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.text import Text
@@ -145,17 +147,6 @@ def half_blocks(picture: np.ndarray) -> Text:
         for above, below in zip(upper, lower, strict=True):
             text.append("▀", f"{_rgb(above)} on {_rgb(below)}")
     return text
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """The number with its noun.
-
-    Examples
-    --------
-    >>> counted(1, "picture"), counted(1200, "picture")
-    ('1 picture', '1,200 pictures')
-    """
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def listed(names: Sequence[str], most: int = 10) -> str:

@@ -19,7 +19,7 @@ from wimmel.data.whole_numbers import whole_number
 # on leaves the others as they were.
 _ROW_SHIFT, _COLUMN_SHIFT, _FLIP, _ANGLE, _ZOOM, _ROW_CROP, _COLUMN_CROP, _BRIGHTNESS = range(8)
 _DRAWS = 8
-_SMALLEST_TURNED_SIDE = 16
+_SMALLEST_SHIFTED_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,11 @@ class Augmentation:
     def for_dataset(cls, dataset: Dataset, flip: bool = False) -> Augmentation:
         """A moderate augmentation for a data set, decided by its size and whether it has colour.
 
-        Gray pictures (digits, letters, scans) are shifted by up to 8% and, from 16 pixels a side, turned by
-        up to 10 degrees. Colour pictures (photographs) are shifted by up to 12%, cropped to no less than 85%,
-        and made up to 20% brighter or darker. Whether a mirrored picture still shows the same thing, pixels
-        cannot tell: say so with `flip`.
+        Gray pictures (digits, letters, scans) are turned by up to 10 degrees and shifted by up to 8%; below 16
+        pixels a side, where one pixel is a large step, they are cropped to no less than 90% instead of shifted.
+        Colour pictures (photographs) are shifted by up to 12%, cropped to no less than 85%, and made up to 20%
+        brighter or darker. Whether a mirrored picture still shows the same thing, pixels cannot tell: say so with
+        `flip`.
 
         Parameters
         ----------
@@ -98,12 +99,14 @@ class Augmentation:
         --------
         >>> from wimmel.data import digits
         >>> Augmentation.for_dataset(digits())
-        Augmentation(shift=0.08, flip=False, rotate=0.0, crop=1.0, brightness=0.0)
+        Augmentation(shift=0.0, flip=False, rotate=10.0, crop=0.9, brightness=0.0)
         """
         channels, rows, columns = dataset.shape
         if channels == 3:
             return cls(shift=0.12, flip=flip, crop=0.85, brightness=0.2)
-        return cls(shift=0.08, flip=flip, rotate=10.0 if min(rows, columns) >= _SMALLEST_TURNED_SIDE else 0.0)
+        if min(rows, columns) < _SMALLEST_SHIFTED_SIDE:
+            return cls(flip=flip, rotate=10.0, crop=0.9)
+        return cls(shift=0.08, flip=flip, rotate=10.0)
 
     def apply(self, images: np.ndarray, indices: np.ndarray, seed: int, epoch: int) -> np.ndarray:
         """The pictures, varied.

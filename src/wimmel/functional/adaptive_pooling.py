@@ -218,7 +218,7 @@ def global_max_pool(x: Value, keepdims: bool = False) -> Value:
 
 def _adaptive_avg_pool(name: str, axes: int, x: Value, output_size: OutputSizes) -> Value:
     x, single = batched(floating(x, name), axes, name)
-    outputs = _outputs(name, x, output_size)
+    outputs = _outputs(name, x.shape[single:], axes, output_size)
     counts = np.ones((), np.int64)
     for n, m in zip(x.shape[2:], outputs, strict=True):
         counts = np.multiply.outer(counts, [stop - start for start, stop in _bounds(n, m)])
@@ -229,7 +229,8 @@ def _adaptive_avg_pool(name: str, axes: int, x: Value, output_size: OutputSizes)
 
 def _adaptive_max_pool(name: str, axes: int, x: Value, output_size: OutputSizes) -> Value:
     x, single = batched(numbers(x, name), axes, name)
-    return unbatched(_pooled(primitives.max_pool, x, _outputs(name, x, output_size)), single)
+    outputs = _outputs(name, x.shape[single:], axes, output_size)
+    return unbatched(_pooled(primitives.max_pool, x, outputs), single)
 
 
 def _pooled(pool: Primitive, x: Value, outputs: tuple[int, ...]) -> Value:
@@ -284,16 +285,16 @@ def _even(n: int, m: int) -> tuple[int, int] | None:
     return (lengths.pop(), strides.pop()) if len(lengths) == len(strides) == 1 and 0 not in strides else None
 
 
-def _outputs(name: str, x: Value, output_size: OutputSizes) -> tuple[int, ...]:
-    sizes = x.shape[2:]
-    with speaking_of(f"{name} was given an input of shape {x.shape} and output_size {output_size}"):
+def _outputs(name: str, shape: tuple[int, ...], axes: int, output_size: OutputSizes) -> tuple[int, ...]:
+    """The sizes to pool to, for an input of that shape, whose last axes are the spatial ones."""
+    sizes = shape[-axes:]
+    with speaking_of(f"{name} was given an input of shape {shape} and output_size {output_size}"):
         if 0 in sizes:
             raise ValueError("a spatial axis is empty, and there is nothing to pool")
-        wanted = (output_size,) * len(sizes) if output_size is None or isinstance(output_size, int) else output_size
-        filled = wanted
-        if isinstance(wanted, Sequence) and len(wanted) == len(sizes):
-            filled = [n if m is None else m for n, m in zip(sizes, wanted, strict=True)]
-        return per_axis(filled, len(sizes), "output_size")  # type: ignore[arg-type]
+        wanted: Any = sizes if output_size is None else output_size
+        if isinstance(wanted, Sequence) and len(wanted) == axes:
+            wanted = [n if m is None else m for n, m in zip(sizes, wanted, strict=True)]
+        return per_axis(wanted, axes, "output_size")
 
 
 def _spatial(x: Value, name: str) -> tuple[int, ...]:

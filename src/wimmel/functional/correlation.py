@@ -199,7 +199,7 @@ def _exact(x: Value, kernel: Value, name: str) -> tuple[Value, Value]:
 def _axes(axes: int | Sequence[int] | None, kernel_rank: int, rank: int) -> tuple[int, ...]:
     if axes is None:
         return tuple(range(rank - kernel_rank, rank))
-    given = (axes,) if isinstance(axes, int) else tuple(axes)
+    given = (axes,) if isinstance(axes, (int, np.integer)) else tuple(axes)
     if any(not -rank <= axis < rank for axis in given):
         raise ValueError(f"axes {given} are not all between {-rank} and {rank - 1}, where x's axes are")
     named = tuple(axis % rank for axis in given)

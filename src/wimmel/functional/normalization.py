@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from wimmel.functional.arguments import floating, per_channel
 from wimmel.geometry import per_axis
 from wimmel.graph import array
@@ -161,7 +163,7 @@ def layer_norm(
     """
     name = "layer_norm"
     x = floating(x, name)
-    shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+    shape = (normalized_shape,) if isinstance(normalized_shape, (int, np.integer)) else tuple(normalized_shape)
     if not shape or x.shape[-len(shape) :] != shape:
         raise ValueError(
             f"{name} was given an input of shape {x.shape} and normalized_shape {shape}, which must be the sizes of "

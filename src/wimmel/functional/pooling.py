@@ -289,7 +289,7 @@ def _max_pool(
     ceil_mode: bool,
 ) -> Value:
     x, single = batched(numbers(x, name), axes, name)
-    windows = _windows(name, x, kernel_size, stride, padding, dilation, ceil_mode)
+    windows = _windows(name, x.shape[single:], axes, kernel_size, stride, padding, dilation, ceil_mode)
     return unbatched(primitives.max_pool(x, **windows), single)
 
 
@@ -305,7 +305,7 @@ def _avg_pool(
     divisor_override: float | None,
 ) -> Value:
     x, single = batched(floating(x, name), axes, name)
-    windows = _windows(name, x, kernel_size, stride, padding, 1, ceil_mode)
+    windows = _windows(name, x.shape[single:], axes, kernel_size, stride, padding, 1, ceil_mode)
     if divisor_override is None:
         divisor = _counts(x.shape[2:], windows, count_include_pad, x.dtype)
     elif divisor_override == 0:
@@ -317,19 +317,20 @@ def _avg_pool(
 
 def _windows(
     name: str,
-    x: Value,
+    shape: tuple[int, ...],
+    axes: int,
     kernel_size: Sizes,
     stride: Sizes | None,
     padding: Padding,
     dilation: Sizes,
     ceil_mode: bool,
 ) -> dict[str, Any]:
-    """The attributes of the pooling primitives."""
-    sizes = x.shape[2:]
-    with speaking_of(f"{name} was given an input of shape {x.shape} and a window of size {kernel_size}"):
-        kernel = per_axis(kernel_size, len(sizes), "kernel_size")
-        strides = kernel if stride is None else per_axis(stride, len(sizes), "stride")
-        dilations = per_axis(dilation, len(sizes), "dilation")
+    """The attributes of the pooling primitives, for an input of that shape, whose last axes are the spatial ones."""
+    sizes = shape[-axes:]
+    with speaking_of(f"{name} was given an input of shape {shape} and a window of size {kernel_size}"):
+        kernel = per_axis(kernel_size, axes, "kernel_size")
+        strides = kernel if stride is None else per_axis(stride, axes, "stride")
+        dilations = per_axis(dilation, axes, "dilation")
         pairs = padding_pairs(padding, sizes, kernel, strides, dilations)
         outputs = pooled_sizes(sizes, kernel, pairs, strides, dilations, ceil_mode)
     return {"kernel": kernel, "stride": strides, "padding": pairs, "dilation": dilations, "outputs": outputs}

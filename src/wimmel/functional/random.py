@@ -88,7 +88,7 @@ def random_uniform(shape: int | Sequence[int], key: Value, stream: int = 0, dtyp
     kind = np.dtype(dtype)
     if kind not in (np.float32, np.float64):
         raise TypeError(f"random_uniform was given dtype {kind}; it draws float32 or float64")
-    sizes = (shape,) if isinstance(shape, int) else tuple(shape)
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
     sizes = per_axis(sizes, len(sizes), "shape", minimum=0)
     (stream,) = per_axis(stream, 1, "stream", minimum=0)
     if stream >= _WORD:

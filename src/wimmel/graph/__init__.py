@@ -3,7 +3,7 @@
 from wimmel.graph.gradient import gradients
 from wimmel.graph.receptive import FieldOfView, receptive_field
 from wimmel.graph.reference import evaluate, first_not_finite
-from wimmel.graph.rewrite import simplify
+from wimmel.graph.rewrite import simplified, simplify
 from wimmel.graph.structure import flatten, map_leaves, unflatten
 from wimmel.graph.tensor import Primitive, Tensor, Value, scope
 from wimmel.graph.tracing import Graph, Recording, Trace, Variable, active_recording, trace
@@ -25,6 +25,7 @@ __all__ = [
     "map_leaves",
     "receptive_field",
     "scope",
+    "simplified",
     "simplify",
     "trace",
     "unflatten",

@@ -473,7 +473,9 @@ def matmul(x: Value, y: Value) -> Value:
     """
     x, y = as_operands([x, y], "matmul")
     if not x.shape or not y.shape:
-        raise ValueError(f"matmul was given shapes {x.shape} and {y.shape}; a number has no axes to multiply over, use *")
+        raise ValueError(
+            f"matmul was given shapes {x.shape} and {y.shape}; a number has no axes to multiply over, use *"
+        )
     row, column = len(x.shape) == 1, len(y.shape) == 1
     x = reshape(x, (1, -1)) if row else x
     y = reshape(y, (-1, 1)) if column else y
@@ -737,7 +739,9 @@ def one_hot(x: Value, num_classes: int, dtype: Any = np.float32) -> Value:
     if x.dtype.kind not in "iu":
         raise TypeError(f"one_hot was given dtype {x.dtype}; classes are integers")
     if isinstance(x, np.ndarray) and x.size and (x.min() < 0 or x.max() >= num_classes):
-        raise ValueError(f"one_hot was given values from {x.min()} to {x.max()}; with {num_classes} classes they are 0 to {num_classes - 1}")
+        raise ValueError(
+            f"one_hot was given values from {x.min()} to {x.max()}; with {num_classes} classes they are 0 to {num_classes - 1}"
+        )
     return cast(equal(expand_dims(x, -1), np.arange(num_classes)), dtype)
 
 
@@ -757,8 +761,12 @@ def getitem(x: Value, index: Any) -> Value:
     used = builtins.sum(item is not None and item is not Ellipsis for item in items)
     ellipses = [place for place, item in enumerate(items) if item is Ellipsis]
     if used > rank or len(ellipses) > 1:
-        raise IndexError(f"a value of shape {x.shape} was given {used} indices; it has {rank} axes, and ... stands once")
-    chosen = [place for place, item in enumerate(items) if item is not None and not isinstance(item, (slice, type(...)))]
+        raise IndexError(
+            f"a value of shape {x.shape} was given {used} indices; it has {rank} axes, and ... stands once"
+        )
+    chosen = [
+        place for place, item in enumerate(items) if item is not None and not isinstance(item, (slice, type(...)))
+    ]
     place = ellipses[0] if ellipses else len(items)
     items[place : place + 1] = [slice(None)] * (rank - used)
 

@@ -142,11 +142,10 @@ def receptive_field(of: Tensor, wrt: Tensor, index: Sequence[int] | None = None)
     Returns
     -------
     FieldOfView, or for an index a tuple of slices to index `wrt` with; None if nothing is seen
-        The box is the exact hull for convolutions, pooling, their transposes, and all that moves elements. It may be
-        larger where branches meet again that see different rows and different columns, or behind a reshape of more than
-        one element that is neither one axis nor all of its group; and where indices are computed, the whole axis counts.
-        Without an index, a group of channels counts as all channels, and axes that a reshape merges or splits as seen
-        whole.
+        The box is the exact hull for chains of convolutions, pooling, their transposes, products, sums, and whatever
+        moves elements. It may be larger where branches meet again of which each sees only some rows of some columns,
+        where a reshape splits or merges axes of which only a part is seen, and where indices are computed. Without an
+        index, a group of channels counts as all channels, and axes that a reshape splits or merges as seen whole.
 
     Raises
     ------
@@ -215,7 +214,8 @@ def _views(path: Sequence[Tensor], of: Tensor, wrt: Tensor) -> list[View] | None
         if node is wrt or node not in views:
             continue
         for source, rows in zip(node.inputs, _fields(node), strict=True):
-            found = [_composed(views[node], axis, seen, size) for (axis, seen), size in zip(rows, source.shape, strict=True)]
+            sizes = zip(rows, source.shape, strict=True)
+            found = [_composed(views[node], axis, seen, size) for (axis, seen), size in sizes]
             if source in views:
                 found = [_united(one, other, of.shape) for one, other in zip(views[source], found, strict=True)]
             views[source] = found
@@ -327,7 +327,8 @@ def _seen_in(node: Tensor, number: int, places: Places) -> Places:
 def _through(view: AxisField, outputs: np.ndarray | None, size: int) -> np.ndarray:
     """Places in the fields of these outputs, among the `size` there are; with no outputs, of a field at rest."""
     if outputs is None:
-        return np.arange(size)[view.clip(0, size)]
+        rest = view.clip(0, size)
+        return np.arange(rest.start, rest.stop)
     grain = view.stride.denominator
     step = int(view.stride * grain)
     low = np.zeros_like(outputs) if view.low is None else -((-step * outputs - int(view.low * grain)) // grain)

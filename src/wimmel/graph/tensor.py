@@ -110,7 +110,12 @@ class Tensor:
     __slots__ = ("attributes", "dtype", "inputs", "primitive", "scope", "shape")
 
     def __init__(
-        self, primitive: Primitive, inputs: tuple[Tensor, ...], attributes: dict[str, Any], shape: Shape, dtype: np.dtype
+        self,
+        primitive: Primitive,
+        inputs: tuple[Tensor, ...],
+        attributes: dict[str, Any],
+        shape: Shape,
+        dtype: np.dtype,
     ) -> None:
         self.primitive = primitive
         self.inputs = inputs
@@ -315,7 +320,9 @@ def as_operands(values: Sequence[Value], name: str) -> list[Value]:
     operands = [value if isinstance(value, (Tensor, bool, int, float)) else _as_array(value, name) for value in values]
     if not any(isinstance(operand, (bool, int, float)) for operand in operands):
         return operands
-    dtype = np.result_type(*(operand if isinstance(operand, (bool, int, float)) else operand.dtype for operand in operands))
+    dtype = np.result_type(
+        *(operand if isinstance(operand, (bool, int, float)) else operand.dtype for operand in operands)
+    )
     return [
         np.asarray(operand, np.bool_ if isinstance(operand, bool) else dtype)
         if isinstance(operand, (bool, int, float))

@@ -29,7 +29,9 @@ class Sequential(Module):
     def __init__(self, *layers: Module) -> None:
         for place, layer in enumerate(layers):
             if not isinstance(layer, Module):
-                raise TypeError(f"Sequential was given {layer!r} at place {place}; it takes layers, as single arguments")
+                raise TypeError(
+                    f"Sequential was given {layer!r} at place {place}; it takes layers, as single arguments"
+                )
         self.layers = tuple(layers)
 
     def forward(self, x: Any) -> Any:

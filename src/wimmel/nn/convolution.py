@@ -58,9 +58,7 @@ class _Convolution(Module):
             pairs = padding_pairs(padding, sizes, self.kernel_size, self.stride, self.dilation)
             x = functional.pad(x, ((0, 0),) * (len(x.shape) - self.axes) + pairs, PADDING_MODES[self.padding_mode])
             padding = 0
-        return type(self).function(
-            x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups
-        )
+        return type(self).function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
         parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.kernel_size)}"]

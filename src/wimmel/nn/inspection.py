@@ -14,9 +14,7 @@ from wimmel.graph import FieldOfView, Tensor, Trace, trace
 from wimmel.graph import receptive_field as field_of
 from wimmel.nn.module import Module
 
-PRODUCTS = frozenset(
-    ["convolution", "convolution_input_gradient", "convolution_weight_gradient", "matmul"]
-)
+PRODUCTS = frozenset(["convolution", "convolution_input_gradient", "convolution_weight_gradient", "matmul"])
 """Primitives whose multiply-adds are counted; elementwise work is not."""
 
 
@@ -68,7 +66,8 @@ class Inspection:
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{html.escape(heading)}</th>" for heading in HEADINGS)
         body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(layer)) + "</tr>" for layer in self.layers
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in _cells(layer)) + "</tr>"
+            for layer in self.layers
         )
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{html.escape(self.summary())}</p>"
 

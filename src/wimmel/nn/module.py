@@ -371,7 +371,7 @@ def _key(seed: Any) -> Value | None:
         return None
     if isinstance(seed, tuple):
         return random_key(*seed)
-    return random_key(seed) if isinstance(seed, (int, np.integer)) else seed
+    return random_key(int(seed)) if isinstance(seed, (int, np.integer)) else seed
 
 
 def _own_copy(value: Any, dtype: Any) -> np.ndarray:

@@ -16,6 +16,11 @@ class _BatchNorm(Module):
     """Batch normalisation over any number of spatial axes; the named ones say which inputs they take."""
 
     ranks: ClassVar[tuple[int, ...]]
+    weight: Any
+    bias: Any
+    running_mean: Any
+    running_var: Any
+    num_batches_tracked: Any
 
     def __init__(
         self,
@@ -158,7 +163,11 @@ class LayerNorm(Module):
     """
 
     def __init__(
-        self, normalized_shape: int | Sequence[int], eps: float = 1e-5, elementwise_affine: bool = True, bias: bool = True
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
     ) -> None:
         self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps = eps
@@ -198,7 +207,9 @@ class GroupNorm(Module):
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
         if num_groups < 1 or num_channels % num_groups:
-            raise ValueError(f"GroupNorm was given {num_groups} groups for {num_channels} channels; they must divide them")
+            raise ValueError(
+                f"GroupNorm was given {num_groups} groups for {num_channels} channels; they must divide them"
+            )
         self.num_groups = num_groups
         self.num_channels = num_channels
         self.eps = eps

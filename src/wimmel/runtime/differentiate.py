@@ -57,10 +57,13 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     def differentiated(*arguments: Any, **named: Any) -> Any:
         for number in numbers:
             if not -len(arguments) <= number < len(arguments):
-                raise ValueError(f"argnums names argument {number}, but there are {len(arguments)} positional arguments")
+                raise ValueError(
+                    f"argnums names argument {number}, but there are {len(arguments)} positional arguments"
+                )
         places = [number % len(arguments) for number in numbers]
         given = [
-            _with_arrays_for_numbers(argument) if place in places else argument for place, argument in enumerate(arguments)
+            _with_arrays_for_numbers(argument) if place in places else argument
+            for place, argument in enumerate(arguments)
         ]
         return compiled(*given, **named)
 
@@ -101,7 +104,10 @@ def _differentiated(function: Callable[..., Any], numbers: Sequence[int], argume
             leaves, structure = flatten(_with_items(arguments[number], entered))
             arguments[number] = _with_items(
                 arguments[number],
-                [item if isinstance(new, dict) else new for item, new in zip(_items(arguments[number]), entered, strict=True)],
+                [
+                    item if isinstance(new, dict) else new
+                    for item, new in zip(_items(arguments[number]), entered, strict=True)
+                ],
             )
             sources.extend(leaves)
             structures.append(structure)

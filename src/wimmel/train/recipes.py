@@ -26,7 +26,7 @@ _LEARNING_RATES = {"lenet": 5e-3, "lenet_classic": 5e-3, "mlp": 2e-3}
 _WEIGHT_DECAYS = {"lenet": 0.05, "lenet_classic": 0.0, "mlp": 0.05}
 # From this many training pictures on, this many epochs: some 600,000 pictures for large sets, and for small ones as many
 # epochs as augmentation keeps useful.
-_EPOCHS = ((30_000, 10), (10_000, 15), (3_000, 20), (1_000, 40), (0, 60))
+_EPOCHS = ((30_000, 10), (10_000, 15), (3_000, 20), (1_000, 30), (0, 60))
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ def recipe_for(
     >>> from wimmel.data import digits
     >>> recipe = recipe_for(digits())
     >>> recipe.model, recipe.width, recipe.epochs
-    ('lenet', (32, 64), 40)
+    ('lenet', (32, 64), 30)
     """
     if model not in MODELS:
         raise ValueError(f"There is no model {model!r}; there are: {', '.join(MODELS)}.")

@@ -189,7 +189,7 @@ def _first_outputs(y: Value, shape: Shape) -> Value:
     return shaping.take_slice(y, start=(0,) * len(shape), stop=shape, step=(1,) * len(shape))
 
 
-convolution = Primitive(
+convolution: Primitive = Primitive(
     "convolution",
     _result,
     _convolution,
@@ -200,7 +200,7 @@ convolution = Primitive(
     _convolution_fields,
 )
 
-convolution_input_gradient = Primitive(
+convolution_input_gradient: Primitive = Primitive(
     "convolution_input_gradient",
     _input_gradient_result,
     _input_gradient,
@@ -211,7 +211,7 @@ convolution_input_gradient = Primitive(
     _input_gradient_fields,
 )
 
-convolution_weight_gradient = Primitive(
+convolution_weight_gradient: Primitive = Primitive(
     "convolution_weight_gradient",
     _weight_gradient_result,
     _weight_gradient,

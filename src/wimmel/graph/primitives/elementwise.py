@@ -61,46 +61,46 @@ def _power_gradient(g: Value, z: Value, x: Value, y: Value) -> tuple[Value, Valu
     return multiply(g, slope), multiply(g, growth)
 
 
-add = _elementwise("add", np.add, lambda g, z, x, y: (g, g))
-subtract = _elementwise("subtract", np.subtract, lambda g, z, x, y: (g, multiply(g, -1)))
-multiply = _elementwise("multiply", np.multiply, lambda g, z, x, y: (multiply(g, y), multiply(g, x)))
-divide = _elementwise(
+add: Primitive = _elementwise("add", np.add, lambda g, z, x, y: (g, g))
+subtract: Primitive = _elementwise("subtract", np.subtract, lambda g, z, x, y: (g, multiply(g, -1)))
+multiply: Primitive = _elementwise("multiply", np.multiply, lambda g, z, x, y: (multiply(g, y), multiply(g, x)))
+divide: Primitive = _elementwise(
     "divide",
     np.divide,
     lambda g, z, x, y: (divide(g, y), multiply(multiply(g, -1), divide(z, y))),
 )
-power = _elementwise("power", np.power, _power_gradient)
+power: Primitive = _elementwise("power", np.power, _power_gradient)
 
 # At a tie the second operand counts as chosen, so that relu(x) = maximum(x, 0) has derivative 0 at 0.
-maximum = _elementwise(
+maximum: Primitive = _elementwise(
     "maximum", np.maximum, lambda g, z, x, y: (where(less(y, x), g, 0), where(less(y, x), 0, g))
 )
-minimum = _elementwise(
+minimum: Primitive = _elementwise(
     "minimum", np.minimum, lambda g, z, x, y: (where(less(x, y), g, 0), where(less(x, y), 0, g))
 )
 
-exp = _elementwise("exp", np.exp, lambda g, y, x: (multiply(g, y),))
-log = _elementwise("log", np.log, lambda g, y, x: (divide(g, x),))
-log1p = _elementwise("log1p", np.log1p, lambda g, y, x: (divide(g, add(x, 1)),))
-sqrt = _elementwise("sqrt", np.sqrt, lambda g, y, x: (divide(multiply(g, 0.5), y),))
-tanh = _elementwise("tanh", np.tanh, lambda g, y, x: (multiply(g, subtract(1, multiply(y, y))),))
-erf = _elementwise(
+exp: Primitive = _elementwise("exp", np.exp, lambda g, y, x: (multiply(g, y),))
+log: Primitive = _elementwise("log", np.log, lambda g, y, x: (divide(g, x),))
+log1p: Primitive = _elementwise("log1p", np.log1p, lambda g, y, x: (divide(g, add(x, 1)),))
+sqrt: Primitive = _elementwise("sqrt", np.sqrt, lambda g, y, x: (divide(multiply(g, 0.5), y),))
+tanh: Primitive = _elementwise("tanh", np.tanh, lambda g, y, x: (multiply(g, subtract(1, multiply(y, y))),))
+erf: Primitive = _elementwise(
     "erf",
     _erf,
     lambda g, y, x: (multiply(g, multiply(2 / math.sqrt(math.pi), exp(multiply(-1, multiply(x, x))))),),
 )
-absolute = _elementwise(
+absolute: Primitive = _elementwise(
     "abs",
     np.abs,
     lambda g, y, x: (where(less(0, x), g, where(less(x, 0), multiply(g, -1), 0)),),
 )
 
-less = _elementwise("less", np.less)
-equal = _elementwise("equal", np.equal)
-where = _elementwise("where", np.where, lambda g, z, c, x, y: (None, where(c, g, 0), where(c, 0, g)))
+less: Primitive = _elementwise("less", np.less)
+equal: Primitive = _elementwise("equal", np.equal)
+where: Primitive = _elementwise("where", np.where, lambda g, z, c, x, y: (None, where(c, g, 0), where(c, 0, g)))
 
 
-cast = Primitive(
+cast: Primitive = Primitive(
     "cast",
     lambda x, dtype: (x.shape, np.dtype(dtype)),
     lambda x, dtype: x.astype(dtype),
@@ -108,7 +108,7 @@ cast = Primitive(
     fields_of_broadcast,
 )
 
-identity = Primitive(
+identity: Primitive = Primitive(
     "identity",
     lambda x, stop_gradient: (x.shape, x.dtype),
     lambda x, stop_gradient: x,

@@ -23,7 +23,9 @@ def _pooled_result(x: Value, *_: Value, outputs: Shape, **__: Any) -> tuple[Shap
     return (*x.shape[:2], *outputs), x.dtype
 
 
-def _padding_reaching(x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape) -> Pairs:
+def _padding_reaching(
+    x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape
+) -> Pairs:
     """The padding, longer behind where ceil_mode lets the last window stick out."""
     pairs = []
     rows = zip(x.shape[2:], kernel, stride, padding, dilation, outputs, strict=True)
@@ -33,7 +35,9 @@ def _padding_reaching(x: np.ndarray, kernel: Shape, stride: Shape, padding: Pair
     return tuple(pairs)
 
 
-def _sum_pool(x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape) -> np.ndarray:
+def _sum_pool(
+    x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape
+) -> np.ndarray:
     padded = pad_spatial(x, _padding_reaching(x, kernel, stride, padding, dilation, outputs))
     y = np.zeros((*x.shape[:2], *outputs), x.dtype)
     for _, places in taps(kernel, outputs, stride, dilation):
@@ -58,7 +62,9 @@ def _lowest(dtype: np.dtype) -> Any:
     return -np.inf if dtype.kind == "f" else np.iinfo(dtype).min
 
 
-def _max_pool(x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape) -> np.ndarray:
+def _max_pool(
+    x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape
+) -> np.ndarray:
     padding = _padding_reaching(x, kernel, stride, padding, dilation, outputs)
     padded = pad_spatial(x, padding, _lowest(x.dtype))
     y = np.full((*x.shape[:2], *outputs), _lowest(x.dtype), x.dtype)
@@ -67,7 +73,9 @@ def _max_pool(x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilat
     return y
 
 
-def _winning_taps(x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape) -> np.ndarray:
+def _winning_taps(
+    x: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape
+) -> np.ndarray:
     """Number of the tap where each window's maximum stands, among the taps inside the picture."""
     padded = pad_spatial(x, padding, _lowest(x.dtype))
     inside = pad_spatial(np.ones((1, 1, *x.shape[2:]), bool), padding, False)
@@ -105,7 +113,9 @@ def _max_pool_take(
     return y
 
 
-def _pool_fields(y: Value, *inputs: Value, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape) -> Fields:
+def _pool_fields(
+    y: Value, *inputs: Value, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, outputs: Shape
+) -> Fields:
     rows = zip(kernel, stride, padding, dilation, strict=True)
     spatial = [(axis + 2, AxisField.window(k, s, p[0], d)) for axis, (k, s, p, d) in enumerate(rows)]
     return [[(0, AxisField.pointwise()), (1, AxisField.pointwise()), *spatial] for _ in inputs]
@@ -119,7 +129,7 @@ def _unpool_fields(
     return [[(0, AxisField.pointwise()), (1, AxisField.pointwise()), *spatial]]
 
 
-sum_pool = Primitive(
+sum_pool: Primitive = Primitive(
     "sum_pool",
     _pooled_result,
     _sum_pool,
@@ -127,7 +137,7 @@ sum_pool = Primitive(
     _pool_fields,
 )
 
-sum_unpool = Primitive(
+sum_unpool: Primitive = Primitive(
     "sum_unpool",
     lambda g, size, **windows: ((*g.shape[:2], *size), g.dtype),
     _sum_unpool,
@@ -135,7 +145,7 @@ sum_unpool = Primitive(
     _unpool_fields,
 )
 
-max_pool = Primitive(
+max_pool: Primitive = Primitive(
     "max_pool",
     _pooled_result,
     _max_pool,
@@ -143,14 +153,14 @@ max_pool = Primitive(
     _pool_fields,
 )
 
-max_unpool = Primitive(
+max_unpool: Primitive = Primitive(
     "max_unpool",
     lambda x, g, **windows: (x.shape, g.dtype),
     _max_unpool,
     lambda v, y, x, g, **windows: (None, max_pool_take(x, v, **windows)),
 )
 
-max_pool_take = Primitive(
+max_pool_take: Primitive = Primitive(
     "max_pool_take",
     lambda x, v, outputs, **windows: ((*x.shape[:2], *outputs), v.dtype),
     _max_pool_take,

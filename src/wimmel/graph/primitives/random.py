@@ -65,4 +65,4 @@ def _result(key: Value, shape: Shape, stream: int, dtype: str) -> tuple[Shape, n
     return tuple(shape), np.dtype(dtype)
 
 
-random_uniform = Primitive("random_uniform", _result, _random_uniform)
+random_uniform: Primitive = Primitive("random_uniform", _result, _random_uniform)

@@ -47,7 +47,7 @@ def _max_gradient(g: Value, y: Value, x: Value, axes: Shape) -> tuple[Value]:
     return (elementwise.multiply(chosen, _stretch(share, x, axes)),)
 
 
-reduce_sum = Primitive(
+reduce_sum: Primitive = Primitive(
     "sum",
     lambda x, axes: (_left(x, axes), np.sum(np.empty(0, x.dtype)).dtype),
     lambda x, axes: np.sum(x, axis=axes),
@@ -55,9 +55,9 @@ reduce_sum = Primitive(
     _fields,
 )
 
-reduce_max = Primitive("max", _max_result, lambda x, axes: np.max(x, axis=axes), _max_gradient, _fields)
+reduce_max: Primitive = Primitive("max", _max_result, lambda x, axes: np.max(x, axis=axes), _max_gradient, _fields)
 
-argmax = Primitive(
+argmax: Primitive = Primitive(
     "argmax",
     lambda x, axis: (_max_result(x, (axis,))[0], np.dtype(np.int64)),
     lambda x, axis: np.asarray(np.argmax(x, axis), np.int64),
@@ -95,7 +95,7 @@ def _matmul_fields(y: Value, a: Value, b: Value, **_: Any) -> Fields:
     return [[*batch_a, (rows, AxisField.pointwise()), whole], [*batch_b, whole, (columns, AxisField.pointwise())]]
 
 
-matmul = Primitive(
+matmul: Primitive = Primitive(
     "matmul",
     _matmul_result,
     np.matmul,

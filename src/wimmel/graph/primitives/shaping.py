@@ -52,7 +52,7 @@ def _reshape_fields(output: Value, x: Value, shape: Shape) -> Fields:
     return [rows]
 
 
-reshape = Primitive(
+reshape: Primitive = Primitive(
     "reshape",
     _reshape_result,
     lambda x, shape: np.reshape(x, shape),
@@ -60,7 +60,7 @@ reshape = Primitive(
     _reshape_fields,
 )
 
-transpose = Primitive(
+transpose: Primitive = Primitive(
     "transpose",
     lambda x, axes: (tuple(x.shape[axis] for axis in axes), x.dtype),
     lambda x, axes: np.transpose(x, axes),
@@ -85,14 +85,12 @@ def sum_to(x: Value, shape: Shape) -> Value:
         return x
     extra = len(x.shape) - len(shape)
     stretched = tuple(
-        axis
-        for axis in range(len(x.shape))
-        if axis < extra or (shape[axis - extra] == 1 and x.shape[axis] != 1)
+        axis for axis in range(len(x.shape)) if axis < extra or (shape[axis - extra] == 1 and x.shape[axis] != 1)
     )
     return reshape(reduction.reduce_sum(x, axes=stretched), shape=tuple(shape))
 
 
-broadcast = Primitive(
+broadcast: Primitive = Primitive(
     "broadcast",
     _broadcast_result,
     lambda x, shape: np.broadcast_to(x, shape),
@@ -149,7 +147,7 @@ def _pad_fields(y: Value, x: Value, low: Shape, high: Shape, interior: Shape, va
     return [[(axis, AxisField.placed(before, between + 1)) for axis, (before, between) in enumerate(rows)]]
 
 
-take_slice = Primitive(
+take_slice: Primitive = Primitive(
     "slice",
     _slice_result,
     lambda x, start, stop, step: x[tuple(slice(*bounds) for bounds in zip(start, stop, step, strict=True))],
@@ -159,15 +157,18 @@ take_slice = Primitive(
     ],
 )
 
-pad = Primitive("pad", _pad_result, _pad, _pad_gradient, _pad_fields)
+pad: Primitive = Primitive("pad", _pad_result, _pad, _pad_gradient, _pad_fields)
 
-flip = Primitive(
+flip: Primitive = Primitive(
     "flip",
     lambda x, axes: (x.shape, x.dtype),
     lambda x, axes: np.flip(x, axes),
     lambda g, y, x, axes: (flip(g, axes=axes),),
     lambda y, x, axes: [
-        [(axis, AxisField.sliced(n - 1, -1) if axis in axes else AxisField.pointwise()) for axis, n in enumerate(x.shape)]
+        [
+            (axis, AxisField.sliced(n - 1, -1) if axis in axes else AxisField.pointwise())
+            for axis, n in enumerate(x.shape)
+        ]
     ],
 )
 
@@ -198,7 +199,7 @@ def _concatenate_gradient(g: Value, y: Value, *parts: Value, axis: int) -> list[
     return cotangents
 
 
-concatenate = Primitive(
+concatenate: Primitive = Primitive(
     "concatenate",
     _concatenate_result,
     lambda *parts, axis: np.concatenate(parts, axis),
@@ -245,7 +246,7 @@ def _take_fields(y: Value, x: Value, indices: Value, axis: int) -> Fields:
     return [rows_of_x, [(axis + i, AxisField.pointwise()) for i in range(len(indices.shape))]]
 
 
-take = Primitive(
+take: Primitive = Primitive(
     "take",
     lambda x, indices, axis: ((*x.shape[:axis], *indices.shape, *x.shape[axis + 1 :]), x.dtype),
     _take,
@@ -253,7 +254,7 @@ take = Primitive(
     _take_fields,
 )
 
-scatter_add = Primitive(
+scatter_add: Primitive = Primitive(
     "scatter_add",
     lambda g, indices, axis, size: ((*g.shape[:axis], size, *g.shape[axis + len(indices.shape) :]), g.dtype),
     _scatter_add,

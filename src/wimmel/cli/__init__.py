@@ -1,0 +1,61 @@
+"""The command line: `wimmel demo`, `train`, `evaluate`, `predict` and `inspect`, one file for each.
+
+Loading this loads little; each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from wimmel.cli.demo import demo
+from wimmel.cli.evaluate import evaluate
+from wimmel.cli.failures import in_sentences
+from wimmel.cli.inspect import inspect
+from wimmel.cli.predict import predict
+from wimmel.cli.train import train
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="wimmel",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"wimmel {version('wimmel')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _wimmel(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Train a network that recognises pictures, and use it; on an ordinary computer, with your own pictures.
+
+    New here? [bold]wimmel demo[/bold] trains one in half a minute, without any data of yours.
+    """
+
+
+for _command in (demo, train, evaluate, predict, inspect):
+    app.command()(in_sentences(_command))
+
+
+def main() -> None:
+    """Runs the command line that the program was started with."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
+    app()

@@ -1,0 +1,54 @@
+"""Places for results, checked before the work begins rather than after it.
+
+Given the path that a person named; hands it on if it can be written to.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+from wimmel.files.atomic import sentence_error
+
+
+def made_folder(path: Path) -> Path:
+    """The folder, made if it is not there.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or a file has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        sentence = f"{path} is a file; give the name of a folder"
+        raise sentence_error(FileExistsError, errno.EEXIST, sentence) from None
+    except OSError as error:
+        raise sentence_error(type(error), error.errno, f"The folder {path} cannot be made: {error.strerror}") from error
+    return path
+
+
+def checked_file(path: Path, suffix: str) -> Path:
+    """The path of a file to be written later: with the right suffix, in a folder that exists and may be written to.
+
+    Raises
+    ------
+    ValueError
+        If it has another suffix.
+    OSError
+        If it is a folder, or its folder does not exist or may not be written to.
+    """
+    if path.is_dir():
+        raise sentence_error(IsADirectoryError, errno.EISDIR, f"{path} is a folder; give the name of a file in it")
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"{path} should end in {suffix}, by which such files are known")
+    folder = path.absolute().parent
+    if not folder.is_dir():
+        sentence = f"{path} cannot be written: there is no folder {folder}; create it first"
+        raise sentence_error(FileNotFoundError, errno.ENOENT, sentence)
+    if not os.access(folder, os.W_OK):
+        sentence = f"{path} cannot be written: this account may not write to the folder {folder}"
+        raise sentence_error(PermissionError, errno.EACCES, sentence)
+    return path
