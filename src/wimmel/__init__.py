@@ -1,18 +1,54 @@
 """Convolution for NumPy and convolutional networks for ordinary CPUs.
 
-``import wimmel as wm`` gives the functions of `wimmel.functional` (``wm.conv2d``, ``wm.relu``, ``wm.correlate``, ...), running
+``import wimmel as wm`` gives the functions of `wimmel.functional` (``wm.conv2d``, ``wm.relu``, ...), running
 and differentiating (``wm.compile``, ``wm.grad``), and the parts ``wm.nn``, ``wm.models``, ``wm.data``, ``wm.optim``,
 ``wm.losses``, ``wm.schedules``, ``wm.geometry``, ``wm.derivation``, with ``wm.Trainer`` and ``wm.load``.
 """
 
-from wimmel import data, derivation, functional, geometry, models, nn
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wimmel import functional, geometry
 from wimmel.functional import *  # noqa: F403  (its static __all__ is the list)
 from wimmel.graph import Tensor
-from wimmel.nn import inspect, load, receptive_field
 from wimmel.runtime import Compiled, compile, grad, value_and_grad
-from wimmel.train import Evaluation, History, Trainer, evaluate, losses, optim, predict, schedules
+
+if TYPE_CHECKING:
+    from wimmel import data, derivation, models, nn, report, train
+    from wimmel.nn import inspect, load, receptive_field
+    from wimmel.train import Evaluation, History, Trainer, evaluate, losses, optim, predict, schedules
 
 __version__ = "0.1.0"
+
+_LOADED_WHEN_USED = {
+    "wimmel": ("data", "derivation", "models", "nn", "report", "train"),
+    "wimmel.nn": ("inspect", "load", "receptive_field"),
+    "wimmel.train": (
+        "Evaluation",
+        "History",
+        "Trainer",
+        "evaluate",
+        "losses",
+        "optim",
+        "predict",
+        "schedules",
+    ),
+}
+"""Names by the module they come from, which is imported at their first use: importing wimmel stays quick."""
+
+
+def __getattr__(name: str) -> Any:
+    for module, names in _LOADED_WHEN_USED.items():
+        if name in names:
+            found = import_module(f"wimmel.{name}") if module == "wimmel" else getattr(import_module(module), name)
+            globals()[name] = found
+            return found
+    raise AttributeError(f"wimmel has no {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
 
 __all__ = [
     "Compiled",
@@ -36,7 +72,9 @@ __all__ = [
     "optim",
     "predict",
     "receptive_field",
+    "report",
     "schedules",
+    "train",
     "value_and_grad",
 ]
 __all__ += functional.__all__

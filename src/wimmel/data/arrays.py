@@ -6,7 +6,6 @@ Hands on a training set and, where there is one, a test set with the same classe
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -241,6 +240,8 @@ def _joined(first: Part, second: Part) -> Part:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
+    import zipfile
+
     with path.open("rb") as file:
         is_zip = file.read(2) == b"PK"
         file.seek(0)
@@ -255,6 +256,8 @@ def _opened(path: Path) -> Iterator[np.lib.npyio.NpzFile]:
 
 
 def _array(arrays: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
+    import zipfile
+
     try:
         return arrays[key]
     except (ValueError, zipfile.BadZipFile, EOFError, OSError, MemoryError) as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
-from html import escape
 
 import numpy as np
 
@@ -67,6 +66,8 @@ def contact_sheet_html(images: np.ndarray, labels: np.ndarray, classes: Sequence
     >>> html.count("<img"), "&lt;a&gt;" in html
     (2, True)
     """
+    from html import escape
+
     lines = []
     for label, name in enumerate(classes[:_ROWS]):
         members = np.flatnonzero(labels == label)[:_COLUMNS]

@@ -6,7 +6,6 @@ row by row; everything big-endian, the whole often compressed with gzip.
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
 import re
@@ -134,6 +133,8 @@ def _is_start(start: bytes) -> bool:
 @contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file's bytes, decompressed if need be; damage found on the way becomes a sentence."""
+    import gzip
+
     with path.open("rb") as file:
         compressed = file.read(2) == _GZIP_MAGIC
         file.seek(0)

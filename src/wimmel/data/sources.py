@@ -6,7 +6,6 @@ bytes.
 
 from __future__ import annotations
 
-import lzma
 import os
 import zlib
 from collections.abc import Iterator, Sequence
@@ -124,6 +123,7 @@ def _zip(path: Path) -> Iterator[Source]:
 
 @contextmanager
 def _tar(path: Path) -> Iterator[Source]:
+    import lzma
     import tarfile
 
     damage = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)

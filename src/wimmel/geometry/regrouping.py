@@ -1,4 +1,4 @@
-"""How a reshape regroups axes: which axes before and after hold the same elements, so that one can be told from the other."""
+"""How a reshape regroups axes: which axes before and after it hold the same elements."""
 
 from __future__ import annotations
 
