@@ -1,5 +1,5 @@
-"""What results are compared with, written apart from the package: finite differences, convolution and pooling as the plain
-sums and maxima of the textbook, Philox word by word; and running a function both ways, on arrays and as a recorded graph.
+"""What results are compared with, written apart from the package: finite differences, convolution and pooling as the
+plain sums and maxima of the textbook, Philox word by word; and running a function as a recorded graph.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 from hypothesis import settings
 
 from wimmel.graph import array, evaluate, flatten, gradients, trace, unflatten
+
 
 def examples(count: int) -> settings:
     """So many examples of a property in an ordinary run, and as many more as the hypothesis profile asks for."""
@@ -53,8 +54,10 @@ def largest_difference(actual: np.ndarray, expected: np.ndarray, floor: float = 
     return float(np.abs(actual - expected).max() / scale) if scale > 0 else 0.0
 
 
-def finite_difference(function: Callable[..., float], arrays: Sequence[np.ndarray], place: int, step: float = 1e-3) -> np.ndarray:
-    """The derivative of a number by each element of one of the arrays, from four values around it (error of order step^4)."""
+def finite_difference(
+    function: Callable[..., float], arrays: Sequence[np.ndarray], place: int, step: float = 1e-3
+) -> np.ndarray:
+    """The derivative of a number by each element of one of the arrays, from four values around it: error step^4."""
     slope = np.zeros(arrays[place].shape)
     for index in np.ndindex(*slope.shape):
         for offset, weight in ((-2, 1), (-1, -8), (1, 8), (2, -1)):
@@ -108,13 +111,16 @@ def assert_gradients_match(
         (here,) = evaluate(value.graph, arguments)
         analytic = evaluate(slope.graph, arguments)
         for place, found in zip(places, analytic, strict=True):
-            expected = finite_difference(lambda *moved, value=value: evaluate(value.graph, moved)[0], arguments, place, step)
+            expected = finite_difference(
+                lambda *moved, value=value: evaluate(value.graph, moved)[0], arguments, place, step
+            )
             assert found.shape == arguments[place].shape
             assert found.dtype == arguments[place].dtype
             # rounding alone moves a difference quotient by about 1e-12 of the value
             difference = largest_difference(found, expected, floor=1e-4 * (1 + abs(float(here))))
             assert difference < tolerance, (
-                f"derivative of order {order + 1} by argument {place} is off by {difference:.2g}:\n{found}\ninstead of\n{expected}"
+                f"derivative of order {order + 1} by argument {place} is off by {difference:.2g}:\n"
+                f"{found}\ninstead of\n{expected}"
             )
 
 
@@ -124,7 +130,12 @@ Pairs = Sequence[tuple[int, int]]
 
 
 def meetings(
-    sizes: Sequence[int], kernel: Sequence[int], outputs: Sequence[int], stride: Sequence[int], padding: Pairs, dilation: Sequence[int]
+    sizes: Sequence[int],
+    kernel: Sequence[int],
+    outputs: Sequence[int],
+    stride: Sequence[int],
+    padding: Pairs,
+    dilation: Sequence[int],
 ) -> Iterator[tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]]:
     """Every (output position, tap, input position) that meet inside the input."""
     for position in product(*map(range, outputs)):
@@ -136,7 +147,7 @@ def meetings(
 
 
 def direct_convolution(x: Any, w: Any, y: Any, wanted: str, groups: int, **windows: Any) -> np.ndarray:
-    """The face "x", "w" or "y" of the trilinear form, from the other two; the wanted one gives only its shape and dtype."""
+    """The face "x", "w" or "y" of the trilinear form from the other two; of the wanted one only shape and dtype count."""
     result = np.zeros(*{"x": (x.shape, x.dtype), "w": (w.shape, w.dtype), "y": (y.shape, y.dtype)}[wanted])
     c_out, c_in = w.shape[0] // groups, w.shape[1]
     for n, g, o, c in product(range(x.shape[0]), range(groups), range(c_out), range(c_in)):

@@ -1,4 +1,4 @@
-"""The three faces of convolution: against SciPy and ONNX's reference evaluator, as each other's adjoints, and at the edges."""
+"""The three faces of convolution: against SciPy and ONNX's reference evaluator, as each other's adjoints, at the edges."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import scipy.signal
 from hypothesis import given
-from oracles import assert_gradients_match, examples, largest_difference, onnx_result
 
+from oracles import assert_gradients_match, examples, largest_difference, onnx_result
 from wimmel.graph import primitives, trace
 from wimmel.graph.primitives import convolution_input_gradient, convolution_weight_gradient
 
@@ -151,7 +151,12 @@ def test_outputs_that_stop_before_the_input_does_have_derivatives_too() -> None:
 @pytest.mark.parametrize(
     ("x_shape", "w_shape", "changes", "sentence"),
     [
-        ((1, 3, 5, 5), (4, 2, 3, 3), {}, r"3 channels, and a weight of shape \(4, 2, 3, 3\), which with groups=1 takes 2"),
+        (
+            (1, 3, 5, 5),
+            (4, 2, 3, 3),
+            {},
+            r"3 channels, and a weight of shape \(4, 2, 3, 3\), which with groups=1 takes 2",
+        ),
         ((1, 4, 5, 5), (3, 2, 3, 3), {"groups": 2}, "cannot share 3 outputs among 2 groups"),
         ((1, 4, 5, 5), (4, 4, 3, 3), {"groups": 2}, "takes 8 channels"),
         ((1, 4, 5, 5), (4, 4, 3, 3), {"groups": 0}, "groups=0; there is at least one group"),
@@ -163,6 +168,9 @@ def test_outputs_that_stop_before_the_input_does_have_derivatives_too() -> None:
 def test_operands_that_do_not_fit_are_refused_in_a_sentence(
     x_shape: tuple[int, ...], w_shape: tuple[int, ...], changes: dict[str, Any], sentence: str
 ) -> None:
-    for call in (primitives.convolution, lambda *operands, **named: trace(lambda *t: primitives.convolution(*t, **named), *operands)):
+    for call in (
+        primitives.convolution,
+        lambda *operands, **named: trace(lambda *t: primitives.convolution(*t, **named), *operands),
+    ):
         with pytest.raises(ValueError, match=sentence):
             call(np.zeros(x_shape), np.zeros(w_shape), **{**PLAIN, **changes})

@@ -1,5 +1,5 @@
-"""Pooling and what its gradients need: against ONNX's reference evaluator, as adjoints, and with ties, NaN, infinities and
-windows that hold nothing but padding."""
+"""Pooling and what its gradients need: against ONNX's reference evaluator, as adjoints, and with ties, NaN, infinities
+and windows that hold nothing but padding."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 from hypothesis import assume, given
-from oracles import assert_gradients_match, examples, largest_difference, onnx_result
 
+from oracles import assert_gradients_match, examples, largest_difference, onnx_result
 from wimmel.graph import primitives
 from wimmel.graph.primitives import max_pool, max_pool_take, max_unpool, sum_pool, sum_unpool
 
@@ -44,7 +44,9 @@ def with_onnx(operator: str, x: np.ndarray, windows: dict[str, Any], **attribute
 
 @given(poolings(), st.booleans())
 @examples(60)
-def test_max_pool_is_onnx_max_pool_also_of_negative_numbers(drawn: tuple[np.ndarray, dict[str, Any]], ceil: bool) -> None:
+def test_max_pool_is_onnx_max_pool_also_of_negative_numbers(
+    drawn: tuple[np.ndarray, dict[str, Any]], ceil: bool
+) -> None:
     x, windows = drawn
     # without stride or dilation the evaluator takes another path, which misreads paddings
     assume(any(number > 1 for number in windows["stride"] + windows["dilation"]))
@@ -112,7 +114,9 @@ def test_padding_never_wins_against_a_number() -> None:
     np.testing.assert_array_equal(sum_pool(row(3, -7), **windows), row(3, -7))
 
 
-@pytest.mark.parametrize(("dtype", "lowest"), [("float64", -np.inf), ("float32", -np.inf), ("int8", -128), ("uint8", 0), ("bool", 0)])
+@pytest.mark.parametrize(
+    ("dtype", "lowest"), [("float64", -np.inf), ("float32", -np.inf), ("int8", -128), ("uint8", 0), ("bool", 0)]
+)
 def test_a_window_of_padding_alone_gives_the_lowest_number_and_no_gradient(dtype: str, lowest: float) -> None:
     windows = {**ROW, "padding": ((2, 3),), "outputs": (4,)}
     x = np.ones((1, 1, 2), dtype)

@@ -1,5 +1,5 @@
-"""Every primitive: its result rule, its definition against an independent oracle, its first and second derivatives against
-finite differences. One row each; a primitive without a row fails the first test."""
+"""Every primitive: its result rule, its definition against an independent oracle, its first and second derivatives
+against finite differences. One row each; a primitive without a row fails the first test."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import scipy.special
 from hypothesis import given
+
 from oracles import (
     assert_gradients_match,
     assert_same_bits,
@@ -26,7 +27,6 @@ from oracles import (
     philox_block,
     recorded,
 )
-
 from wimmel.graph import Primitive
 from wimmel.graph import primitives as p
 
@@ -138,9 +138,14 @@ def with_attributes(
     return [anything(draw(seeds), shape, draw(st.sampled_from(dtypes)))], attributes(draw, shape)
 
 
-def moving(primitive: Primitive, attributes: Callable[..., dict[str, Any]], oracle: Callable[..., Any], min_dims: int = 0) -> Row:
+def moving(
+    primitive: Primitive, attributes: Callable[..., dict[str, Any]], oracle: Callable[..., Any], min_dims: int = 0
+) -> Row:
     return Row(
-        primitive, with_attributes(attributes, EVERYTHING, min_dims), oracle, with_attributes(attributes, DOUBLE, min_dims)
+        primitive,
+        with_attributes(attributes, EVERYTHING, min_dims),
+        oracle,
+        with_attributes(attributes, DOUBLE, min_dims),
     )
 
 
@@ -240,7 +245,9 @@ def scattered(g: np.ndarray, indices: np.ndarray, axis: int, size: int) -> np.nd
 
 
 @st.composite
-def reductions(draw: Any, dtypes: tuple[str, ...], domain: Callable[..., np.ndarray], min_side: int, single: bool = False) -> Case:
+def reductions(
+    draw: Any, dtypes: tuple[str, ...], domain: Callable[..., np.ndarray], min_side: int, single: bool = False
+) -> Case:
     shape = draw(hnp.array_shapes(min_dims=int(single), max_dims=3, min_side=min_side, max_side=3))
     x = domain(draw(seeds), shape, draw(st.sampled_from(dtypes)))
     return [x], {"axis": draw(st.integers(0, len(shape) - 1))} if single else some_axes(draw, shape)
@@ -251,7 +258,9 @@ def over_axes(function: Callable[[list[Any]], Any]) -> Callable[..., np.ndarray]
 
     def oracle(x: np.ndarray, axes: tuple[int, ...]) -> np.ndarray:
         kept = [axis for axis in range(x.ndim) if axis not in axes]
-        rows = x.transpose(*kept, *axes).reshape(*(x.shape[axis] for axis in kept), math.prod(x.shape[axis] for axis in axes))
+        rows = x.transpose(*kept, *axes).reshape(
+            *(x.shape[axis] for axis in kept), math.prod(x.shape[axis] for axis in axes)
+        )
         return np.array([function(rows[i].tolist()) for i in np.ndindex(rows.shape[:-1])]).reshape(rows.shape[:-1])
 
     return oracle
@@ -274,7 +283,11 @@ def windows(draw: Any, axes: int) -> tuple[tuple[int, ...], tuple[int, ...], tup
     """Input sizes, kernel, outputs, and the stride, padding and dilation they come from; small, and all may differ."""
     rows = []
     for _ in range(axes):
-        kernel, stride, dilation = draw(st.integers(1, 3 if axes < 3 else 2)), draw(st.integers(1, 3)), draw(st.integers(1, 2))
+        kernel, stride, dilation = (
+            draw(st.integers(1, 3 if axes < 3 else 2)),
+            draw(st.integers(1, 3)),
+            draw(st.integers(1, 2)),
+        )
         front, behind = draw(st.integers(0, 2)), draw(st.integers(0, 2))
         span = dilation * (kernel - 1) + 1
         size = draw(st.integers(max(1, span - front - behind), max(1, span - front - behind) + (3 if axes < 3 else 1)))
@@ -327,7 +340,7 @@ def poolings(
     domain: Callable[..., np.ndarray] = anything,
     min_pictures: int = 0,
 ) -> Case:
-    """Operands shaped like the input (x) or the output (y). A last window may reach past the padding, or lie beyond it."""
+    """Operands shaped like the input (x) or the output (y). The last window may reach past the padding."""
     sizes, kernel, outputs, geometry = draw(windows(draw(st.integers(1, 2))))
     outputs = tuple(count + draw(st.integers(0, 1)) for count in outputs)
     lead = (draw(st.integers(min_pictures, 2)), draw(st.integers(1, 2)))
@@ -422,7 +435,9 @@ ROWS = [
     pointwise(p.absolute, abs, (EVERYTHING, anything), smooth=(not_zero,)),
     pointwise(p.less, operator.lt, (EVERYTHING, anything), (EVERYTHING, anything)),
     pointwise(p.equal, operator.eq, (EVERYTHING, anything), (EVERYTHING, anything)),
-    pointwise(p.where, lambda c, x, y: x if c else y, (("bool",), anything), (EVERYTHING, anything), (EVERYTHING, anything)),
+    pointwise(
+        p.where, lambda c, x, y: x if c else y, (("bool",), anything), (EVERYTHING, anything), (EVERYTHING, anything)
+    ),
     Row(
         p.cast,
         st.tuples(elements((EVERYTHING, anything)), st.sampled_from(EVERYTHING)).map(
@@ -496,7 +511,9 @@ def test_every_primitive_has_a_row_and_a_name_of_its_own() -> None:
 
 
 def test_every_differentiable_primitive_has_smooth_operands() -> None:
-    assert [row.primitive for row in ROWS if row.smooth is not None] == [row.primitive for row in ROWS if row.primitive.gradient]
+    assert [row.primitive for row in ROWS if row.smooth is not None] == [
+        row.primitive for row in ROWS if row.primitive.gradient
+    ]
 
 
 @every_row
@@ -505,7 +522,9 @@ def test_every_differentiable_primitive_has_smooth_operands() -> None:
 def test_the_result_rule_tells_shape_and_dtype_from_shapes_and_dtypes_alone(row: Row, data: st.DataObject) -> None:
     operands, attributes = data.draw(row.cases)
     y = np.asarray(row.primitive.definition(*read_only(operands), **attributes))
-    shape, dtype = row.primitive.result(*(SimpleNamespace(shape=a.shape, dtype=a.dtype) for a in operands), **attributes)
+    shape, dtype = row.primitive.result(
+        *(SimpleNamespace(shape=a.shape, dtype=a.dtype) for a in operands), **attributes
+    )
     assert (shape, dtype) == (y.shape, y.dtype)
     assert type(shape) is tuple
     assert all(type(size) is int for size in shape)
@@ -534,7 +553,8 @@ def test_the_definition_agrees_with_an_independent_oracle(row: Row, data: st.Dat
 def test_recording_and_running_gives_the_bits_of_a_call_on_arrays(row: Row, data: st.DataObject) -> None:
     operands, attributes = data.draw(row.cases)
     assert_same_bits(
-        recorded(lambda *tensors: row.primitive(*tensors, **attributes), *operands), row.primitive(*operands, **attributes)
+        recorded(lambda *tensors: row.primitive(*tensors, **attributes), *operands),
+        row.primitive(*operands, **attributes),
     )
 
 

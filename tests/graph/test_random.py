@@ -1,14 +1,16 @@
-"""The generator: Random123's published answers, an independent word-by-word implementation, and what uniform draws must be."""
+"""The generator: Random123's published answers, an implementation word by word, and what uniform draws must be."""
 
 from __future__ import annotations
+
+import sys
 
 import hypothesis.strategies as st
 import numpy as np
 import pytest
 import scipy.stats
 from hypothesis import given
-from oracles import assert_same_bits, examples, philox_block, recorded
 
+from oracles import assert_same_bits, examples, philox_block, recorded
 from wimmel.graph import primitives, trace
 from wimmel.graph.primitives.random import philox
 
@@ -64,8 +66,6 @@ def test_draws_are_uniform_from_zero_up_to_but_without_one(dtype: str) -> None:
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_largest_word_stays_below_one(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     module = sys.modules[philox.__module__]
     monkeypatch.setattr(module, "philox", lambda counter, _: np.full(counter.shape, 2**32 - 1, np.uint64))
     assert uniform(key(), 3, dtype=dtype).max() < 1

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import assert_same_bits, recorded
 
+from oracles import assert_same_bits, recorded
 from wimmel.graph import Tensor, array, evaluate, scope, trace
 from wimmel.graph.tensor import DTYPES, Primitive, as_tensor, input_tensor
 
@@ -51,7 +51,14 @@ def test_operators_between_tensors_give_what_numpy_gives(operation: Any) -> None
 
 def test_the_signs_and_the_matrix_product_are_operators() -> None:
     x = np.array([[1.5, -2.0], [0.0, -0.0]])
-    for call in (operator.neg, operator.pos, operator.abs, lambda x: x @ x, lambda x: x @ np.ones(2), lambda x: np.ones(2) @ x):
+    for call in (
+        operator.neg,
+        operator.pos,
+        operator.abs,
+        lambda x: x @ x,
+        lambda x: x @ np.ones(2),
+        lambda x: np.ones(2) @ x,
+    ):
         np.testing.assert_array_equal(recorded(call, x), call(x))
 
 
@@ -67,7 +74,9 @@ def test_assignment_with_an_operator_records_and_leaves_the_operand() -> None:
 
 
 @pytest.mark.parametrize("dtype", sorted(DTYPES, key=str), ids=str)
-@pytest.mark.parametrize("number", [2, 2.0, True, np.float32(2), np.float64(2), np.int8(2)], ids=lambda n: type(n).__name__)
+@pytest.mark.parametrize(
+    "number", [2, 2.0, True, np.float32(2), np.float64(2), np.int8(2)], ids=lambda n: type(n).__name__
+)
 def test_dtypes_promote_as_in_numpy(dtype: np.dtype, number: Any) -> None:
     x = np.ones(2, dtype)
     for operation in (operator.add, operator.mul):
@@ -83,7 +92,12 @@ def test_dtypes_promote_as_in_numpy(dtype: np.dtype, number: Any) -> None:
 @pytest.mark.parametrize("second", sorted(DTYPES, key=str), ids=str)
 def test_the_recorded_dtype_is_the_dtype_that_comes_out(first: np.dtype, second: np.dtype) -> None:
     x, y = np.ones(2, first), np.ones(2, second)
-    for call in (lambda x, y: x + y, lambda x, y: array.maximum(x, y), lambda x, y: array.matmul(x, y), lambda x, y: x < y):
+    for call in (
+        lambda x, y: x + y,
+        lambda x, y: array.maximum(x, y),
+        lambda x, y: array.matmul(x, y),
+        lambda x, y: x < y,
+    ):
         traced = trace(call, x, y)
         (found,) = evaluate(traced.graph, [x, y])
         assert traced.graph.outputs[0].dtype == found.dtype == call(x, y).dtype
@@ -175,7 +189,10 @@ NUMBERS_ARE_NEEDED: dict[str, tuple[Callable[[Any], Any], str]] = {
     "np.where": (lambda x: np.where(x > 0, x, 0), "wm.where"),
     "adding in place to an array": (lambda x: operator.iadd(np.zeros(3), x), "np.add cannot record"),
     "writing into it": (lambda x: operator.setitem(x, 0, 1.0), "tensors are immutable; build the changed value with"),
-    "writing it into an array": (lambda x: operator.setitem(np.zeros(3), slice(None), x), "wimmel's function of the same name"),
+    "writing it into an array": (
+        lambda x: operator.setitem(np.zeros(3), slice(None), x),
+        "wimmel's function of the same name",
+    ),
     "a list of tensors as an operand": (lambda x: array.add(x, [x, x]), "wimmel's function of the same name"),
 }
 
@@ -214,7 +231,9 @@ def test_a_constant_cannot_be_changed_through_what_a_graph_gives() -> None:
         found[:] = 7
 
 
-@pytest.mark.parametrize("make", [lambda x: x.astype(">f8"), np.asfortranarray, lambda x: x[::-1, ::-1], lambda x: x[:0]])
+@pytest.mark.parametrize(
+    "make", [lambda x: x.astype(">f8"), np.asfortranarray, lambda x: x[::-1, ::-1], lambda x: x[:0]]
+)
 def test_constants_of_any_view_are_kept_in_one_form(make: Callable[[np.ndarray], np.ndarray]) -> None:
     weights = make(np.arange(6.0).reshape(2, 3))
     traced = trace(lambda x: x + weights, np.zeros(3))

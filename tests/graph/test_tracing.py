@@ -1,4 +1,4 @@
-"""Recording functions: nested arguments and results, variables, what makes a recording stale, and running what was recorded."""
+"""Recording functions: nested arguments and results, variables, what makes a recording stale, and running it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from oracles import recorded
 
+from oracles import recorded
 from wimmel.graph import (
     Graph,
     Tensor,
@@ -52,8 +52,8 @@ def test_what_is_taken_apart_is_put_together_again(value: Any) -> None:
 
 def test_structures_differ_where_anything_but_a_leaf_does() -> None:
     values = [
-        (1,), [1], (1.0,), (True,), ("1",), (1, ()), {"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {"b": 1, "a": 1}, Point(1, 2), (1, 2),
-        0.0, -0.0, float("nan"), 0j, -0.0j, np.ones(1), [np.ones(1)], None,
+        (1,), [1], (1.0,), (True,), ("1",), (1, ()), {"a": 1}, {"b": 1}, {"a": 1, "b": 1}, {"b": 1, "a": 1}, Point(1, 2),
+        (1, 2), 0.0, -0.0, float("nan"), 0j, -0.0j, np.ones(1), [np.ones(1)], None,
     ]  # fmt: skip
     structures = [flatten(value)[1] for value in values]
     assert len(set(structures)) == len(values)
@@ -150,7 +150,7 @@ def test_what_leads_to_no_result_is_no_part_of_the_graph() -> None:
 @pytest.mark.parametrize("bad", [np.zeros(2, np.float16), np.zeros(2, complex), np.array(["a"]), np.array([None])])
 def test_arrays_that_cannot_be_computed_with_are_refused_before_the_function_is_called(bad: np.ndarray) -> None:
     called = []
-    with pytest.raises(TypeError, match="the function was given .* values; wimmel computes with float32 and float64"):
+    with pytest.raises(TypeError, match=r"the function was given .* values; wimmel computes with float32 and float64"):
         trace(lambda x: called.append(x), bad)
     assert not called
 

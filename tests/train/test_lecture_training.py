@@ -1,4 +1,4 @@
-"""The lecture's rows on training: a convolutional layer's gradients, a kernel learned from examples, LeNet on digits."""
+"""The lecture's rows on training: a convolutional layer's gradients, a kernel learned, LeNet on digits."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Training that meets a NaN or an infinity: it stops, and says which operation, layer, epoch and batch, or which data."""
+"""Training that meets a NaN or an infinity stops and says where: operation, layer, epoch and batch, or which data."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,9 @@ def test_the_loss_is_named_if_it_is_what_fails():
 def test_data_that_are_not_finite_are_told_as_such_with_the_example_s_number(value):
     x, y = examples()
     x[17, 2] = value
-    with pytest.raises(NotFiniteError, match=r"training data .*: 1 of the batch's 8 examples have such images.* number 17") as e:
+    with pytest.raises(
+        NotFiniteError, match=r"training data .*: 1 of the batch's 8 examples have such images.* number 17"
+    ) as e:
         fit(network(), (x, y))
     assert e.value.operation is None
 

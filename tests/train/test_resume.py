@@ -127,9 +127,7 @@ def test_ctrl_c_leaves_the_best_parameters_in_the_network_and_in_the_checkpoint(
     def remember(record):
         kept[record.epoch] = {name: value.copy() for name, value in net.state_dict().items()}
 
-    history = trainer(net).fit(
-        data(), 0.25, 9, progress=False, checkpoint=path, on_epoch=remember, on_batch=after(10)
-    )
+    history = trainer(net).fit(data(), 0.25, 9, progress=False, checkpoint=path, on_epoch=remember, on_batch=after(10))
     assert history.interrupted
     assert len(history) == 2
     checkpoint = load_checkpoint(path)

@@ -1,6 +1,7 @@
 """Learning-rate schedules against their formulas, and composed."""
 
 import math
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_warm_up_rises_evenly_to_where_the_next_schedule_begins(steps):
     rates = [schedule(step) for step in range(steps + 1)]
     assert rates[0] > 0
     assert rates[-1] == 0.5
-    differences = [after - before for before, after in zip(rates, rates[1:], strict=False)]
+    differences = [after - before for before, after in pairwise(rates)]
     assert differences == pytest.approx([0.5 / (steps + 1)] * steps)
     assert schedule(steps + 30) == Cosine(0.5, 100)(30)
 

@@ -52,9 +52,9 @@ def test_rate_step_and_key_are_inputs_and_one_recording_serves_them_all():
     net, (x, y) = line(), points()
     step = TrainingStep(net, optim.Adam(), losses.mse)
     step(x, y, 0.1, random_key(0, 0))
-    first = step._run.graph
+    first = step.graph
     step(x, y, 0.05, random_key(0, 1))
-    assert step._run.graph is first
+    assert step.graph is first
     assert step.count == 2
 
 
@@ -68,14 +68,14 @@ def test_pictures_are_normalised_inside_the_graph():
     outside = TrainingStep(nets[1], optim.SGD(), losses.cross_entropy)(preprocessing(pictures), labels, 0.1, KEY)
     assert inside == outside
     assert np.array_equal(nets[0][1].weight, nets[1][1].weight)
-    assert [entry.dtype for entry in step._run.graph.inputs][0] == np.uint8
+    assert step.graph.inputs[0].dtype == np.uint8
 
 
 def test_float64_examples_are_computed_in_the_network_s_dtype():
     net, (x, y) = line(dtype=np.float32), points()
     step = TrainingStep(net, optim.SGD(), losses.mse)
     step(x, y.astype(np.float32), 0.1, KEY)
-    forward = [node for node in step._run.graph.nodes() if node.primitive.name == "matmul"]
+    forward = [node for node in step.graph.nodes() if node.primitive.name == "matmul"]
     assert forward
     assert all(node.dtype == np.float32 for node in forward)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 
 import numpy as np
@@ -87,5 +86,7 @@ def _legible(images: np.ndarray) -> np.ndarray:
 
 
 def _inline(images: np.ndarray) -> str:
+    import base64
+
     png = base64.b64encode(encode_image(contact_sheet(images, columns=_COLUMNS))).decode("ascii")
     return f'<img src="data:image/png;base64,{png}">'

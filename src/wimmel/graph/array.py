@@ -1,7 +1,7 @@
-"""NumPy's functions for arrays and tensors alike, as compositions of primitives; what tensors' operators and methods call.
+"""NumPy's functions for arrays and tensors alike, as compositions of primitives; tensors' operators and methods call them.
 
-Names, arguments and results are NumPy's. Shapes broadcast and dtypes promote as NumPy's do. Each function gives an array
-for arrays, and a tensor, recording, as soon as one argument is a tensor.
+Names, arguments and results are NumPy's. Shapes broadcast and dtypes promote as NumPy's do. Each function gives an
+array for arrays, and a tensor, recording, as soon as one argument is a tensor.
 """
 
 from __future__ import annotations
@@ -740,7 +740,8 @@ def one_hot(x: Value, num_classes: int, dtype: Any = np.float32) -> Value:
         raise TypeError(f"one_hot was given dtype {x.dtype}; classes are integers")
     if isinstance(x, np.ndarray) and x.size and (x.min() < 0 or x.max() >= num_classes):
         raise ValueError(
-            f"one_hot was given values from {x.min()} to {x.max()}; with {num_classes} classes they are 0 to {num_classes - 1}"
+            f"one_hot was given values from {x.min()} to {x.max()}; "
+            f"with {num_classes} classes they are 0 to {num_classes - 1}"
         )
     return cast(equal(expand_dims(x, -1), np.arange(num_classes)), dtype)
 
@@ -748,7 +749,7 @@ def one_hot(x: Value, num_classes: int, dtype: Any = np.float32) -> Value:
 def getitem(x: Value, index: Any) -> Value:
     """x[index] for integers, slices, None, ... and one array of integers.
 
-    As in NumPy, the axes of that array stand in front if something other than an integer stands between it and an integer.
+    As in NumPy, the axes of that array stand in front if anything but integers stands between it and an integer.
 
     Examples
     --------
@@ -797,8 +798,8 @@ def getitem(x: Value, index: Any) -> Value:
             shape.append(size)
         else:
             raise IndexError(
-                f"index {item!r} cannot be recorded: use integers, slices, None, ... and at most one array of integers; "
-                "for a condition, wm.where"
+                f"index {item!r} cannot be recorded: use integers, slices, None, ... and at most one array of "
+                "integers; for a condition, wm.where"
             )
     start, stop, step = (tuple(getattr(bound, name) for bound in bounds) for name in ("start", "stop", "step"))
     y = primitives.take_slice(x, start=start, stop=stop, step=step)
@@ -854,7 +855,7 @@ def _reversed_order(x: Value) -> Value:
 
 
 def _comparable(x: Value, y: Value) -> list[Value]:
-    """Operands of a comparison; a Python integer that the other's integer dtype cannot hold keeps a dtype of its own."""
+    """Operands of a comparison; a Python integer that the other's integer dtype cannot hold has a dtype of its own."""
     values = [x, y]
     for place, other in ((0, y), (1, x)):
         dtype = getattr(other, "dtype", None)

@@ -1,4 +1,4 @@
-"""Reverse mode: from a graph's scalar to its gradients, in the same primitives, so that gradients can be differentiated.
+"""Reverse mode: from a graph's scalar to its gradients, in the same primitives, so that gradients have gradients.
 
 The rules themselves stand with the primitives; this is the walk.
 """

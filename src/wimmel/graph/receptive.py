@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import lru_cache
 from typing import TypeAlias, overload
 
 import numpy as np
@@ -26,10 +27,13 @@ from wimmel.graph.primitives import (
     sum_unpool,
     take,
 )
+from wimmel.graph.primitives.elementwise import fields_of_broadcast
 from wimmel.graph.tensor import Fields, Primitive, Shape, Tensor, constant
 from wimmel.graph.tracing import reachable
 
 Box: TypeAlias = tuple[slice, ...]
+
+POINTWISE, WHOLE, NOTHING = AxisField.pointwise(), AxisField.whole(), AxisField.nothing()
 
 
 @dataclass(frozen=True)
@@ -173,20 +177,22 @@ def receptive_field(of: Tensor, wrt: Tensor, index: Sequence[int] | None = None)
     path = _path(of, wrt)
     if index is not None:
         return _box(path, of, wrt, _checked(index, of.shape))
-    views = _views(path, of, wrt)
-    if views is None:
+    found = _views(path, of, wrt)
+    if found is None:
         return None
-    spatial = tuple(sorted(_spatial_axes(path, wrt))) or tuple(range(2 if wrt.ndim > 2 else 0, wrt.ndim))
+    views, slid = found
+    spatial = tuple(sorted(slid)) or tuple(range(2 if wrt.ndim > 2 else 0, wrt.ndim))
     return FieldOfView(tuple(view for _, view in views), tuple(mover for mover, _ in views), spatial, of, wrt)
 
 
 def _path(of: Tensor, wrt: Tensor) -> list[Tensor]:
     """What lies between: every tensor that is made from `wrt` and that `of` is made from, both included, `of` first."""
+    nodes = reachable([of])
     depends = {wrt}
-    for node in reachable([of]):
+    for node in nodes:
         if any(source in depends for source in node.inputs):
             depends.add(node)
-    return [node for node in reversed(reachable([of])) if node in depends]
+    return [node for node in reversed(nodes) if node in depends]
 
 
 def _checked(index: Sequence[int], shape: Shape) -> tuple[int, ...]:
@@ -208,48 +214,76 @@ View: TypeAlias = tuple[int | None, AxisField]
 """The axis of `of` whose index moves the field, and the field."""
 
 
-def _views(path: Sequence[Tensor], of: Tensor, wrt: Tensor) -> list[View] | None:
-    views: dict[Tensor, list[View]] = {of: [(axis, AxisField.pointwise()) for axis in range(of.ndim)]}
+def _views(path: Sequence[Tensor], of: Tensor, wrt: Tensor) -> tuple[list[View], set[int]] | None:
+    """What `of` sees of each axis of `wrt`, and the axes of `wrt` that windows slide along, at it or on the way."""
+    itself: list[View] = [(axis, POINTWISE) for axis in range(of.ndim)]
+    seen: dict[Tensor, tuple[list[View], set[int]]] = {of: (itself, set())}
+    between = set(path)
     for node in path:
-        if node is wrt or node not in views:
+        if node is wrt or node not in seen:
             continue
-        for source, rows in zip(node.inputs, _fields(node), strict=True):
-            sizes = zip(rows, source.shape, strict=True)
-            found = [_composed(views[node], axis, seen, size) for (axis, seen), size in sizes]
-            if source in views:
-                found = [_united(one, other, of.shape) for one, other in zip(views[source], found, strict=True)]
-            views[source] = found
-    return views.get(wrt)
+        views, slid = seen[node]
+        for number, source in enumerate(node.inputs):
+            if source not in between:
+                continue
+            found, spatial = _before(node, number, views, slid)
+            if any(view == NOTHING for _, view in found):
+                continue
+            if source in seen:
+                others, also = seen[source]
+                found = [_united(one, other, of.shape) for one, other in zip(others, found, strict=True)]
+                spatial = spatial | also
+            seen[source] = found, spatial
+    return seen.get(wrt)
+
+
+def _before(node: Tensor, number: int, views: list[View], slid: set[int]) -> tuple[list[View], set[int]]:
+    """The same one step earlier: for one of the node's inputs, through this node."""
+    source = node.inputs[number]
+    if node.primitive.fields is fields_of_broadcast and source.shape == node.shape:
+        return views, slid
+    rows = list(zip(_fields(node)[number], source.shape, strict=True))
+    spatial = {axis for axis, ((mover, _), _) in enumerate(rows) if mover in slid}
+    if number < SLIDING.get(node.primitive, 0):
+        spatial |= set(range(2, source.ndim))
+    return [_composed(views, mover, field, size) for (mover, field), size in rows], spatial
 
 
 def _fields(node: Tensor) -> Fields:
     if node.primitive is reshape:
         return [_reshape_rows(node)]
     if node.primitive.fields is None:
-        return [[(None, AxisField.whole())] * source.ndim for source in node.inputs]
+        return [[(None, WHOLE)] * source.ndim for source in node.inputs]
     return node.primitive.fields(node, *node.inputs, **node.attributes)
 
 
 def _reshape_rows(node: Tensor) -> list[View]:
     (x,) = node.inputs
-    rows: list[View] = [(None, AxisField.whole())] * x.ndim
+    rows: list[View] = [(None, WHOLE)] * x.ndim
     for before, after in axis_groups(x.shape, node.shape):
         if len(before) == len(after) == 1:
-            rows[before[0]] = (after[0], AxisField.pointwise())
+            rows[before[0]] = (after[0], POINTWISE)
     return rows
+
+
+@lru_cache(maxsize=4096)
+def _compose(outer: AxisField, inner: AxisField) -> AxisField:
+    return outer.compose(inner)
 
 
 def _composed(views: Sequence[View], axis: int | None, seen: AxisField, size: int) -> View:
     """What `of` sees of an axis that an axis of the node sees, or all of the node."""
-    if seen == AxisField.whole() and size > 0:
+    if seen.low is None and seen.high is None and size > 0:
         # bounded by the axis, so that what comes before counts as many elements as it is looked at by
         seen = AxisField(Fraction(0), Fraction(0), Fraction(size - 1))
-    mover, outer = (None, AxisField.whole()) if axis is None else views[axis]
-    composed = outer.compose(seen)
+    mover, outer = (None, WHOLE) if axis is None else views[axis]
+    composed = _compose(outer, seen)
     return (mover if composed.stride else None, composed)
 
 
 def _united(one: View, other: View, shape: Shape) -> View:
+    if one == other:
+        return one
     movers = {mover for mover, _ in (one, other) if mover is not None}
     if len(movers) > 1:
         one, other = (_at_rest(view, shape) for view in (one, other))
@@ -269,23 +303,16 @@ def _at_rest(view: View, shape: Shape) -> View:
     return (None, AxisField(Fraction(0), low, None if seen.high is None else seen.high + max(ends)))
 
 
-SLIDING = (convolution, convolution_input_gradient, sum_pool, sum_unpool, max_pool, max_pool_take, max_unpool)
-"""Primitives whose windows slide along the axes behind the second."""
-
-
-def _spatial_axes(path: Sequence[Tensor], wrt: Tensor) -> set[int]:
-    """The axes of `wrt` along which windows slide, at it or anywhere on the way."""
-    spatial: dict[Tensor, set[int]] = {}
-    for node in path:
-        if node is wrt:
-            continue
-        weights = 1 if node.primitive in (convolution, convolution_input_gradient) else len(node.inputs)
-        for number, (source, rows) in enumerate(zip(node.inputs, _fields(node), strict=True)):
-            axes = spatial.setdefault(source, set())
-            axes |= {axis for axis, (mover, _) in enumerate(rows) if mover in spatial.get(node, ())}
-            if node.primitive in SLIDING and number < weights:
-                axes |= set(range(2, source.ndim))
-    return spatial.get(wrt, set())
+SLIDING = {
+    convolution: 1,
+    convolution_input_gradient: 1,
+    sum_pool: 1,
+    sum_unpool: 1,
+    max_pool: 1,
+    max_pool_take: 2,
+    max_unpool: 2,
+}
+"""Primitives whose windows slide along the axes behind the second of so many of their inputs."""
 
 
 # One element: the places along each axis that are seen, as sorted lists, carried from each node to its inputs
@@ -295,10 +322,13 @@ Places: TypeAlias = list[np.ndarray]
 
 def _box(path: Sequence[Tensor], of: Tensor, wrt: Tensor, index: tuple[int, ...]) -> Box | None:
     seen: dict[Tensor, Places] = {of: [np.array([place]) for place in index]}
+    between = set(path)
     for node in path:
         if node is wrt or node not in seen:
             continue
         for number, source in enumerate(node.inputs):
+            if source not in between:
+                continue
             found = _seen_in(node, number, seen[node])
             if any(len(places) == 0 for places in found):
                 continue

@@ -1,4 +1,4 @@
-"""The reference evaluator: a graph run on its primitives' NumPy definitions, one after another. Slow, and the oracle."""
+"""The reference evaluator: a graph run on its primitives' NumPy definitions, one by one. Slow, and the oracle."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -34,7 +34,7 @@ def flatten(value: Any) -> tuple[list[Any], Structure]:
     Raises
     ------
     TypeError
-        For something static that is not hashable, such as a set: what a recorded function depends on must be comparable.
+        For something static that is not hashable, such as a set: what a recorded function depends on is compared.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def _flatten(value: Any, leaves: list[Any]) -> Structure:
     if type(value) in (list, tuple):
         return Structure(type(value).__name__, None, tuple(_flatten(item, leaves) for item in value))
     if _is_named_tuple(value):
-        return Structure("named tuple", type(value), tuple(_flatten(item, leaves) for item in value))
+        return Structure("named tuple", cast(Hashable, type(value)), tuple(_flatten(item, leaves) for item in value))
     if type(value) is dict:
         return Structure("dict", tuple(value), tuple(_flatten(item, leaves) for item in value.values()))
     try:

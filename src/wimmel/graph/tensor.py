@@ -26,11 +26,11 @@ import numpy as np
 from wimmel.geometry import AxisField
 
 Value: TypeAlias = Any
-"""An array or a tensor: what every function here takes and gives back, arrays for arrays, a tensor as soon as one is."""
+"""An array or a tensor: what every function takes and gives back, arrays for arrays, a tensor as soon as one is."""
 
 Shape: TypeAlias = tuple[int, ...]
 Fields: TypeAlias = Sequence[Sequence[tuple[int | None, AxisField]]]
-"""For each input and each of its axes: the output axis that moves it (None: none does) and what that axis sees there."""
+"""For each input and each of its axes: the output axis that moves it (None: none does), and what that axis sees."""
 
 DTYPES = frozenset(
     np.dtype(name)

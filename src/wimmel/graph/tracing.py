@@ -1,7 +1,7 @@
 """Recording a Python function as a graph: it is called once with tensors, and what it returns tells what it computes.
 
-Arrays that live outside the function and change between calls (parameters, buffers) are `Variable`s: reading one while a
-function is recorded makes it an input of the graph, and writing one makes the new value an output.
+Arrays that live outside the function and change between calls (parameters, buffers) are `Variable`s: reading one while
+a function is recorded makes it an input of the graph, and writing one makes the new value an output.
 """
 
 from __future__ import annotations

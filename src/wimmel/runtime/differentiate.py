@@ -45,12 +45,12 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
     >>> float(value), gradient
     (10.0, array([2., 6.]))
     """
-    single = not isinstance(argnums, Sequence)
-    numbers = tuple(operator.index(number) for number in ((argnums,) if single else argnums))
+    several = isinstance(argnums, Sequence)
+    numbers = tuple(map(operator.index, argnums if isinstance(argnums, Sequence) else (argnums,)))
 
     def recorded(*arguments: Any, **named: Any) -> Any:
         value, parts = _differentiated(function, numbers, arguments, named)
-        return value, parts[0] if single else parts
+        return value, parts if several else parts[0]
 
     compiled = Compiled(recorded)
 
@@ -125,7 +125,7 @@ def _differentiated(function: Callable[..., Any], numbers: Sequence[int], argume
 
 
 def _entered(item: Any, stack: ExitStack) -> Any:
-    """What stands for an array or a number inside the function; for a module, its parameters by name, until the stack ends."""
+    """What stands for an array inside the function; for a module, its parameters by name, until the stack ends."""
     if item is None:
         return None
     variables = _trainable(item)
@@ -138,8 +138,8 @@ def _entered(item: Any, stack: ExitStack) -> Any:
         return fresh
     if not isinstance(item, (Tensor, np.ndarray, np.generic)):
         raise TypeError(
-            f"a derivative was asked for by {item!r}, a {type(item).__name__}; it can be taken by numbers, arrays of float32 "
-            "or float64, modules, and lists, tuples and dicts of them"
+            f"a derivative was asked for by {item!r}, a {type(item).__name__}; it can be taken by numbers, arrays of "
+            "float32 or float64, modules, and lists, tuples and dicts of them"
         )
     return _named_anew(as_tensor(as_operands([item], "grad")[0]))
 

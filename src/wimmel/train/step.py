@@ -15,7 +15,7 @@ import numpy as np
 
 from wimmel import functional
 from wimmel.data import Preprocessing
-from wimmel.graph import Trace, Value, Variable, scope, trace
+from wimmel.graph import Graph, Trace, Value, Variable, scope, trace
 from wimmel.nn import Module
 from wimmel.runtime import compile, value_and_grad
 from wimmel.runtime.backends import DEFAULT
@@ -63,6 +63,8 @@ class TrainingStep:
     ----------
     count : int
         Updates made so far.
+    graph : Graph or None
+        The whole step, as it was recorded last; None before the first.
 
     References
     ----------
@@ -123,6 +125,10 @@ class TrainingStep:
     @property
     def count(self) -> int:
         return int(self._count.value)
+
+    @property
+    def graph(self) -> Graph | None:
+        return self._run.graph
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """The optimiser's state: arrays by "parameter/name"."""

@@ -1,7 +1,7 @@
-"""The operations that the compiler knows by name, one row each: result rule, NumPy definition, gradient, receptive field.
+"""The operations that the compiler knows by name: result rule, NumPy definition, gradient, receptive field.
 
-To add one: write it in the file of its family, list it here, and give it a line in tests/graph/test_primitives.py. It must
-be impossible, or much slower, as a function over the others.
+To add one: write it in the file of its family, list it here, and give it a line in tests/graph/test_primitives.py. It
+must be impossible, or much slower, as a function over the others.
 """
 
 from wimmel.graph.primitives.convolution import (

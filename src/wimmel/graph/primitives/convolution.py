@@ -4,11 +4,12 @@ With x the input, w the weight and y the output (for one picture, one group and 
 
     T(x, w, y) = sum over o, c, positions p and taps k of  y[o, p] * w[o, c, k] * x[c, p + k]
 
-and ``convolution`` is its derivative by y, ``convolution_input_gradient`` by x, ``convolution_weight_gradient`` by w. As
-matrices: with P the patches of x, one column per position, and F the filters, one row per output channel, Y = F P. Then
+and ``convolution`` is its derivative by y, ``convolution_input_gradient`` by x, ``convolution_weight_gradient`` by w.
+As matrices: with P the patches of x, one column per position, and F the filters, one row per output channel, Y = F P. Then
 the cotangents are dF = dY P^T and dP = F^T dY, and dP is folded back by adding every patch where it was cut out.
 
-All take any number of spatial axes, x as (n, c_in, *sizes), w as (c_out, c_in / groups, *kernel), y as (n, c_out, *outputs).
+All take any number of spatial axes: x as (n, c_in, *sizes), w as (c_out, c_in / groups, *kernel) and y as
+(n, c_out, *outputs).
 """
 
 from __future__ import annotations

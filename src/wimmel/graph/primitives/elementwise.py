@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ def fields_of_broadcast(output: Value, *inputs: Value, **_: Any) -> Fields:
 def _elementwise(
     name: str, definition: Callable[..., np.ndarray], gradient: Callable[..., Sequence[Value | None]] | None = None
 ) -> Primitive:
-    @lru_cache(maxsize=None)
+    @cache
     def promoted(*dtypes: np.dtype) -> np.dtype:
         return definition(*(np.empty(0, dtype) for dtype in dtypes)).dtype
 

@@ -2,8 +2,8 @@
 
 ``sum_pool`` and ``sum_unpool`` are each other's gradient. ``max_pool`` has gradient ``max_unpool``, which puts each
 cotangent where its window's maximum stood, and that has gradient ``max_pool_take``, which picks values from there.
-Padding counts as nothing: zero in sums, below everything in maxima. Ties go to the first in row-major order, and a NaN is
-larger than any number, as in NumPy.
+Padding counts as nothing: zero in sums, below everything in maxima. Ties go to the first in row-major order, and a NaN
+is larger than any number, as in NumPy.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""Primitives that move elements without computing: reshape, transpose, broadcast, slice, pad, flip, concatenate, and the
-pair take and scatter_add. Slice and pad are each other's gradient, and so are take and scatter_add."""
+"""Primitives that move elements without computing: reshape, transpose, broadcast, slice, pad, flip, concatenate, and
+the pair take and scatter_add. Slice and pad are each other's gradient, and so are take and scatter_add."""
 
 from __future__ import annotations
 
