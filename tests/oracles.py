@@ -147,7 +147,7 @@ def meetings(
 
 
 def direct_convolution(x: Any, w: Any, y: Any, wanted: str, groups: int, **windows: Any) -> np.ndarray:
-    """The face "x", "w" or "y" of the trilinear form from the other two; of the wanted one only shape and dtype count."""
+    """The face "x", "w" or "y" of the trilinear form from the other two; of the wanted one only shape and dtype."""
     result = np.zeros(*{"x": (x.shape, x.dtype), "w": (w.shape, w.dtype), "y": (y.shape, y.dtype)}[wanted])
     c_out, c_in = w.shape[0] // groups, w.shape[1]
     for n, g, o, c in product(range(x.shape[0]), range(groups), range(c_out), range(c_in)):
@@ -173,23 +173,6 @@ def direct_windows(
         for n, c in product(range(x.shape[0]), range(x.shape[1])):
             found[(n, c, *position)].append((n, c, *place))
     return found
-
-
-def onnx_result(operator: str, operands: Sequence[np.ndarray], **attributes: Any) -> np.ndarray:
-    """What ONNX's reference evaluator makes of one operator."""
-    import onnx.helper
-    import onnx.reference
-
-    names = [f"operand{i}" for i in range(len(operands))]
-    given = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-        for name, a in zip(names, operands, strict=True)
-    ]
-    result = onnx.helper.make_tensor_value_info("y", given[0].type.tensor_type.elem_type, None)
-    node = onnx.helper.make_node(operator, names, ["y"], **attributes)
-    graph = onnx.helper.make_graph([node], "one_operator", given, [result])
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 22)])
-    return onnx.reference.ReferenceEvaluator(model).run(None, dict(zip(names, operands, strict=True)))[0]
 
 
 # random numbers

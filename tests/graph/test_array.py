@@ -436,7 +436,7 @@ MODES = {"reflect": "reflect", "replicate": "edge", "edge": "edge", "circular": 
 
 
 @given(arrays(("int64", *FLOATS), min_side=1), st.data())
-@examples(80)
+@examples(40)
 def test_padding_is_numpys_also_wider_than_the_axis(x: np.ndarray, data: st.DataObject) -> None:
     widths = [(data.draw(st.integers(0, 9)), data.draw(st.integers(0, 9))) for _ in range(x.ndim)]
     for mode, theirs in MODES.items():
@@ -518,7 +518,7 @@ def indices(draw: Any, shape: tuple[int, ...]) -> Any:
 
 
 @given(arrays(("int64", "float64"), max_dims=4), st.data())
-@examples(300)
+@examples(150)
 def test_brackets_mean_what_they_mean_in_numpy(x: np.ndarray, data: st.DataObject) -> None:
     index = data.draw(indices(x.shape))
     assert_agrees(lambda x: array.getitem(x, index), x[index], x)

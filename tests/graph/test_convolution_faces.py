@@ -1,4 +1,4 @@
-"""The three faces of convolution: against SciPy and ONNX's reference evaluator, as each other's adjoints, at the edges."""
+"""The three faces of convolution: against SciPy and ONNX's reference evaluator, as adjoints, and at the edges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import pytest
 import scipy.signal
 from hypothesis import given
 
-from oracles import assert_gradients_match, examples, largest_difference, onnx_result
+from onnx_oracle import onnx_operator
+from oracles import assert_gradients_match, examples, largest_difference
 from wimmel.graph import primitives, trace
 from wimmel.graph.primitives import convolution_input_gradient, convolution_weight_gradient
 
@@ -59,7 +60,7 @@ def test_a_plain_convolution_is_scipys_correlation(axes: int) -> None:
 def test_convolution_is_onnx_conv(layer: tuple[np.ndarray, np.ndarray, dict[str, Any]]) -> None:
     x, w, geometry = layer
     y = primitives.convolution(x, w, **geometry)
-    expected = onnx_result("Conv", [x, w], kernel_shape=w.shape[2:], **onnx_names(geometry))
+    expected = onnx_operator("Conv", {"kernel_shape": w.shape[2:], **onnx_names(geometry)}, x, w)
     assert y.shape == expected.shape
     assert largest_difference(y, expected) < 1e-13
 
@@ -75,7 +76,7 @@ def test_the_input_gradient_is_onnx_conv_transpose(layer: tuple[np.ndarray, np.n
     # group by group, since the evaluator itself fails for several
     names = {**onnx_names(geometry), "group": 1, "kernel_shape": w.shape[2:], "output_padding": output_padding}
     pairs = zip(np.split(g, geometry["groups"], 1), np.split(w, geometry["groups"]), strict=True)
-    expected = np.concatenate([onnx_result("ConvTranspose", pair, **names) for pair in pairs], 1)
+    expected = np.concatenate([onnx_operator("ConvTranspose", names, *pair) for pair in pairs], 1)
     found = convolution_input_gradient(g, w, size=x.shape[2:], **geometry)
     assert found.shape == expected.shape == x.shape
     assert largest_difference(found, expected) < 1e-13

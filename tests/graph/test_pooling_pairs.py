@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 
-from oracles import assert_gradients_match, examples, largest_difference, onnx_result
+from onnx_oracle import onnx_operator
+from oracles import assert_gradients_match, examples, largest_difference
 from wimmel.graph import primitives
 from wimmel.graph.primitives import max_pool, max_pool_take, max_unpool, sum_pool, sum_unpool
 
@@ -31,15 +32,13 @@ def poolings(draw: Any) -> tuple[np.ndarray, dict[str, Any]]:
 
 def with_onnx(operator: str, x: np.ndarray, windows: dict[str, Any], **attributes: Any) -> np.ndarray:
     fronts, behinds = zip(*windows["padding"], strict=True)
-    return onnx_result(
-        operator,
-        [x],
-        kernel_shape=windows["kernel"],
-        strides=windows["stride"],
-        pads=(*fronts, *behinds),
-        dilations=windows["dilation"],
-        **attributes,
-    )
+    geometry = {
+        "kernel_shape": windows["kernel"],
+        "strides": windows["stride"],
+        "pads": (*fronts, *behinds),
+        "dilations": windows["dilation"],
+    }
+    return onnx_operator(operator, {**geometry, **attributes}, x)
 
 
 @given(poolings(), st.booleans())

@@ -518,7 +518,7 @@ def test_every_differentiable_primitive_has_smooth_operands() -> None:
 
 @every_row
 @given(data=st.data())
-@examples(25)
+@examples(15)
 def test_the_result_rule_tells_shape_and_dtype_from_shapes_and_dtypes_alone(row: Row, data: st.DataObject) -> None:
     operands, attributes = data.draw(row.cases)
     y = np.asarray(row.primitive.definition(*read_only(operands), **attributes))
@@ -532,7 +532,7 @@ def test_the_result_rule_tells_shape_and_dtype_from_shapes_and_dtypes_alone(row:
 
 @every_row
 @given(data=st.data())
-@examples(25)
+@examples(15)
 def test_the_definition_agrees_with_an_independent_oracle(row: Row, data: st.DataObject) -> None:
     operands, attributes = data.draw(row.cases)
     y = np.asarray(row.primitive.definition(*read_only(operands), **attributes))

@@ -15,6 +15,7 @@ from wimmel.cli.evaluate import evaluate
 from wimmel.cli.failures import in_sentences
 from wimmel.cli.inspect import inspect
 from wimmel.cli.predict import predict
+from wimmel.cli.threads import use_one_blas_thread
 from wimmel.cli.train import train
 
 __all__ = ["app", "main"]
@@ -58,4 +59,5 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
+    use_one_blas_thread()
     app()

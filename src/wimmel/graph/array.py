@@ -1,4 +1,4 @@
-"""NumPy's functions for arrays and tensors alike, as compositions of primitives; tensors' operators and methods call them.
+"""NumPy's functions for arrays and tensors alike, as compositions of primitives; tensors' operators call them.
 
 Names, arguments and results are NumPy's. Shapes broadcast and dtypes promote as NumPy's do. Each function gives an
 array for arrays, and a tensor, recording, as soon as one argument is a tensor.

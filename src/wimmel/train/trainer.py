@@ -283,7 +283,7 @@ class _Run:
         since = time.perf_counter()
         with closing(self.plan.batches.epoch(epoch, self.progress.batches)) as batches:
             for images, labels, indices in batches:
-                key = random_key(self.trainer.seed, self.progress.batches)
+                key = random_key(self.trainer.seed, self.step.count)
                 rate = self._rate()
                 outcome = self.step(images, labels, rate, key)
                 if not outcome.finite:

@@ -5,8 +5,8 @@ With x the input, w the weight and y the output (for one picture, one group and 
     T(x, w, y) = sum over o, c, positions p and taps k of  y[o, p] * w[o, c, k] * x[c, p + k]
 
 and ``convolution`` is its derivative by y, ``convolution_input_gradient`` by x, ``convolution_weight_gradient`` by w.
-As matrices: with P the patches of x, one column per position, and F the filters, one row per output channel, Y = F P. Then
-the cotangents are dF = dY P^T and dP = F^T dY, and dP is folded back by adding every patch where it was cut out.
+As matrices: with P the patches of x, one column per position, and F the filters, one row per output channel, Y = F P.
+Then the cotangents are dF = dY P^T and dP = F^T dY, and dP is folded back by adding every patch where it was cut out.
 
 All take any number of spatial axes: x as (n, c_in, *sizes), w as (c_out, c_in / groups, *kernel) and y as
 (n, c_out, *outputs).
@@ -26,10 +26,12 @@ from wimmel.graph.primitives import shaping
 from wimmel.graph.tensor import Fields, Primitive, Shape, Value
 
 PATCH_BYTES = 32 * 2**20
-"""Patches are cut for as many pictures at a time as fit in this much memory."""
+"""Patches are cut for as many pictures, or taps of one picture, at a time as fit in this much memory."""
+
+Tap = tuple[int, tuple[slice, ...]]
 
 
-def taps(kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape) -> Iterator[tuple[int, tuple[slice, ...]]]:
+def taps(kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape) -> Iterator[Tap]:
     """Number of each tap in row-major order, and the slices of the padded input that it meets at all outputs."""
     for number, tap in enumerate(product(*map(range, kernel))):
         rows = zip(tap, outputs, stride, dilation, strict=True)
@@ -75,26 +77,38 @@ def _result(x: Value, w: Value, stride: Shape, padding: Pairs, dilation: Shape, 
     return (x.shape[0], w.shape[0], *outputs), np.result_type(x.dtype, w.dtype)
 
 
-def _parts(x: np.ndarray, outputs: Shape, kernel: Shape) -> Iterator[slice]:
-    """The pictures of x in runs whose patches fit in PATCH_BYTES."""
-    patch_bytes = x.shape[1] * math.prod(kernel) * math.prod(outputs) * x.itemsize
-    run = max(1, PATCH_BYTES // max(patch_bytes, 1))
-    return (slice(first, first + run) for first in range(0, x.shape[0], run))
+def _portions(
+    x: np.ndarray, kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape
+) -> Iterator[tuple[slice, list[Tap]]]:
+    """Runs of pictures, and for each of them runs of taps, such that the patches of a portion fit in PATCH_BYTES."""
+    every = list(taps(kernel, outputs, stride, dilation))
+    tap_bytes = max(x.shape[1] * math.prod(outputs) * x.itemsize, 1)
+    pictures = max(1, PATCH_BYTES // (tap_bytes * len(every)))
+    run = max(1, PATCH_BYTES // (tap_bytes * pictures))
+    for first in range(0, x.shape[0], pictures):
+        for start in range(0, len(every), run):
+            yield slice(first, first + pictures), every[start : start + run]
 
 
-def _patches(x: np.ndarray, kernel: Shape, outputs: Shape, stride: Shape, dilation: Shape, groups: int) -> np.ndarray:
-    """Patches of a padded x as (groups, channels of a group * taps, n * positions)."""
+def _patches(x: np.ndarray, portion: list[Tap], outputs: Shape, groups: int) -> np.ndarray:
+    """What some taps meet of a padded x, as (groups, channels of a group * taps, n * positions)."""
     n, c = x.shape[:2]
-    patches = np.empty((groups, c // groups, math.prod(kernel), n, *outputs), x.dtype)
-    for number, places in taps(kernel, outputs, stride, dilation):
+    patches = np.empty((groups, c // groups, len(portion), n, *outputs), x.dtype)
+    for place, (_, places) in enumerate(portion):
         window = x[(slice(None), slice(None), *places)].reshape(n, groups, c // groups, *outputs)
-        patches[:, :, number] = np.moveaxis(window, 0, 2)
-    return patches.reshape(groups, c // groups * math.prod(kernel), n * math.prod(outputs))
+        patches[:, :, place] = np.moveaxis(window, 0, 2)
+    return patches.reshape(groups, c // groups * len(portion), n * math.prod(outputs))
 
 
-def _filters(w: np.ndarray, groups: int) -> np.ndarray:
-    """Filters as (groups, outputs of a group, channels of a group * taps)."""
-    return w.reshape(groups, w.shape[0] // groups, math.prod(w.shape[1:]))
+def _by_group(w: np.ndarray, groups: int) -> np.ndarray:
+    """Weights as (groups, outputs of a group, channels of a group, taps)."""
+    return w.reshape(groups, w.shape[0] // groups, w.shape[1], math.prod(w.shape[2:]))
+
+
+def _filters(w: np.ndarray, portion: list[Tap], groups: int) -> np.ndarray:
+    """The filters' weights at some taps as (groups, outputs of a group, channels of a group * taps)."""
+    chosen = _by_group(w, groups)[..., portion[0][0] : portion[-1][0] + 1]
+    return chosen.reshape(*chosen.shape[:2], math.prod(chosen.shape[2:]))
 
 
 def _rows(y: np.ndarray, groups: int) -> np.ndarray:
@@ -109,12 +123,12 @@ def _convolution(
     x: np.ndarray, w: np.ndarray, stride: Shape, padding: Pairs, dilation: Shape, groups: int
 ) -> np.ndarray:
     shape, dtype = _result(x, w, stride, padding, dilation, groups)
-    outputs, y = shape[2:], np.empty(shape, dtype)
-    for part in _parts(x, outputs, w.shape[2:]):
-        patches = _patches(pad_spatial(x[part], padding), w.shape[2:], outputs, stride, dilation, groups)
-        rows = np.matmul(_filters(w, groups), patches, dtype=dtype)
+    outputs, y = shape[2:], np.zeros(shape, dtype)
+    for part, portion in _portions(x, w.shape[2:], outputs, stride, dilation):
+        patches = _patches(pad_spatial(x[part], padding), portion, outputs, groups)
+        rows = np.matmul(_filters(w, portion, groups), patches, dtype=dtype)
         pictures = rows.reshape(*rows.shape[:2], x[part].shape[0], *outputs)
-        y[part] = np.moveaxis(pictures, 2, 0).reshape(y[part].shape)
+        y[part] += np.moveaxis(pictures, 2, 0).reshape(y[part].shape)
     return y
 
 
@@ -123,16 +137,16 @@ def _input_gradient(
 ) -> np.ndarray:
     kernel, outputs = w.shape[2:], g.shape[2:]
     channels = w.shape[1] * groups
-    x = np.empty((g.shape[0], channels, *size), np.result_type(g.dtype, w.dtype))
-    for part in _parts(x, outputs, kernel):
+    x = np.zeros((g.shape[0], channels, *size), np.result_type(g.dtype, w.dtype))
+    for part, portion in _portions(x, kernel, outputs, stride, dilation):
         n = g[part].shape[0]
-        patches = np.matmul(_filters(w, groups).transpose(0, 2, 1), _rows(g[part], groups), dtype=x.dtype)
-        stack = patches.reshape(groups, w.shape[1], math.prod(kernel), n, *outputs)
+        patches = np.matmul(_filters(w, portion, groups).transpose(0, 2, 1), _rows(g[part], groups), dtype=x.dtype)
+        stack = patches.reshape(groups, w.shape[1], len(portion), n, *outputs)
         folded = np.zeros((groups, w.shape[1], n, *padded_sizes(size, padding)), x.dtype)
-        for number, places in taps(kernel, outputs, stride, dilation):
-            folded[(slice(None), slice(None), slice(None), *places)] += stack[:, :, number]
+        for place, (_, places) in enumerate(portion):
+            folded[(slice(None), slice(None), slice(None), *places)] += stack[:, :, place]
         pictures = np.moveaxis(folded, 2, 0).reshape(n, channels, *padded_sizes(size, padding))
-        x[part] = crop_spatial(pictures, size, padding)
+        x[part] += crop_spatial(pictures, size, padding)
     return x
 
 
@@ -140,12 +154,14 @@ def _weight_gradient(
     x: np.ndarray, g: np.ndarray, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape, groups: int
 ) -> np.ndarray:
     outputs = g.shape[2:]
-    shape, dtype = (g.shape[1], x.shape[1] // groups, *kernel), np.result_type(x.dtype, g.dtype)
-    w = np.zeros((groups, g.shape[1] // groups, math.prod(shape[1:])), dtype)
-    for part in _parts(x, outputs, kernel):
-        patches = _patches(pad_spatial(x[part], padding), kernel, outputs, stride, dilation, groups)
-        w += np.matmul(_rows(g[part], groups), patches.transpose(0, 2, 1), dtype=dtype)
-    return w.reshape(shape)
+    w = np.zeros((g.shape[1], x.shape[1] // groups, *kernel), np.result_type(x.dtype, g.dtype))
+    by_group = _by_group(w, groups)
+    for part, portion in _portions(x, kernel, outputs, stride, dilation):
+        patches = _patches(pad_spatial(x[part], padding), portion, outputs, groups)
+        products = np.matmul(_rows(g[part], groups), patches.transpose(0, 2, 1), dtype=w.dtype)
+        chosen = by_group[..., portion[0][0] : portion[-1][0] + 1]
+        chosen += products.reshape(chosen.shape)
+    return w
 
 
 # What the axes see: (the output axis that moves them, the field). Weights do not move.
