@@ -25,8 +25,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -43,7 +42,7 @@ FIGURES = DOCS / "lecture_figures.json"
 IMAGES = DOCS / "images"
 
 Figures = dict[str, dict[str, Any]]
-"""What was measured, by row: the date, the seconds it took, a digest of the code, its outputs and accuracies."""
+"""What was measured, by row: when, with what, how long it took, a digest of the code, accuracies and outputs."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ def rendered(row: Row, figures: Mapping[str, dict[str, Any]], draw: bool = False
     ValueError
         If a measured row has not been measured, or its code has changed since.
     """
-    stored = iter(_measured_outputs(row, figures) if row.is_measured else ())
+    stored = iter(_stored_outputs(row, figures))
     names = _names()
     page = []
     for part in row.parts:
@@ -132,7 +131,8 @@ def rendered(row: Row, figures: Mapping[str, dict[str, Any]], draw: bool = False
         elif part.kind == "python":
             page.append(_shown("python", part.text, run(part.text, names, row.name)))
         elif part.is_measured:
-            page.append(_shown(part.kind.split()[0], part.text, next(stored)))
+            output, note = next(stored)
+            page.append(_shown(part.kind.split()[0], part.text, output) + note)
         elif draw and not row.is_measured:
             run(part.text, names, row.name)
     return "".join(page)
@@ -155,18 +155,18 @@ def measure(row: Row, draw: bool = False) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         Path("mnist").symlink_to(names["mnist"].resolve(), target_is_directory=True)
         for part in row.parts:
-            start = time.perf_counter()
+            start = _processor_seconds()
             if part.kind == "console measured":
                 outputs.append(_shell(part.text, names))
             elif part.kind == "python measured":
                 outputs.append(run(part.text, names, row.name))
             elif part.kind == "python" or (part.kind == "python picture" and draw):
                 run(part.text, names, row.name)
-            seconds += (time.perf_counter() - start) if part.is_measured else 0.0
+            seconds += _processor_seconds() - start if part.is_measured else 0.0
     return {
         "measured": date.today().isoformat(),
         "with": f"wimmel {wm.__version__}, NumPy {np.__version__}, Python {platform.python_version()}",
-        "seconds": round(seconds),
+        "processor_seconds": round(seconds),
         "code": row.digest,
         "accuracy": names["accuracy"],
         "outputs": outputs,
@@ -185,6 +185,11 @@ def run(source: str, names: dict[str, Any], row: str) -> str:
             if value is not None:
                 print(repr(value))
     return printed.getvalue()
+
+
+def _processor_seconds() -> float:
+    """Of this process and of the finished ones that it started."""
+    return sum(os.times()[:4])
 
 
 def _names() -> dict[str, Any]:
@@ -230,14 +235,17 @@ def _shown(language: str, source: str, output: str) -> str:
     return f"{block}\n```text\n{lines}```\n" if lines else block
 
 
-def _measured_outputs(row: Row, figures: Mapping[str, dict[str, Any]]) -> Iterable[str]:
+def _stored_outputs(row: Row, figures: Mapping[str, dict[str, Any]]) -> list[tuple[str, str]]:
+    """For each measured block what it printed, and after the last one when that was."""
+    if not row.is_measured:
+        return []
     stored = figures.get(row.name)
     if stored is None or stored["code"] != row.digest:
         what = "was never measured" if stored is None else "has changed since it was measured"
         raise ValueError(f"row {row.name} {what}; run: python docs/make_lecture.py --measure {row.name}")
-    *others, last = stored["outputs"]
-    note = f"\n(measured on {stored['measured']} in {stored['seconds']} s, {stored['with']})"
-    return [*others, last + note]
+    when = f"\n*Measured on {stored['measured']}: {stored['processor_seconds']} s of one processor core, {stored['with']}.*\n"
+    outputs = stored["outputs"]
+    return [(output, when if number == len(outputs) else "") for number, output in enumerate(outputs, start=1)]
 
 
 def _shell(source: str, names: dict[str, Any]) -> str:

@@ -141,3 +141,8 @@ def test_an_infinity_that_was_meant_is_not_blamed():
     found = cause(masked, np.array([-1.0, 2.0]))
     assert found.primitive.name == "log"
     assert cause(lambda x: F.sum(F.softmax(F.where(x < 0, -np.inf, x), axis=0)), np.array([-1.0, 2.0])) is None
+
+
+def test_a_constant_is_never_blamed_but_what_was_made_of_it():
+    found = cause(lambda x: F.sum(F.softmax(F.where(x < 9, -np.inf, x), axis=0)), np.array([-1.0, 2.0]))
+    assert found.primitive.name == "where"

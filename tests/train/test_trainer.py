@@ -190,6 +190,14 @@ def test_the_same_seed_gives_the_same_bits_and_another_one_others():
     assert runs[0][0] != runs[2][0]
 
 
+def test_every_step_of_every_epoch_draws_anew():
+    """With equal examples and no learning, only what dropout forgets makes one epoch's loss differ from another's."""
+    net = nn.Sequential(nn.Dropout(0.5), nn.Linear(20, 2)).initialize(0)
+    equal = np.ones((24, 20), np.float32), np.zeros(24, np.int64)
+    history = trained(net, equal, None, 4, {"optimizer": optim.SGD(0.0), "batch_size": 12})
+    assert len({epoch.loss for epoch in history}) == 4
+
+
 PRINTS_A_DIGEST = """
 import hashlib, test_trainer as t
 net = t.network()

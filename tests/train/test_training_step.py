@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import wimmel.functional as F
 from wimmel import nn
 from wimmel.data import Preprocessing
 from wimmel.functional import random_key
@@ -117,6 +118,26 @@ def test_an_update_that_overflows_is_not_made_though_loss_and_gradients_are_fini
     assert np.isfinite(outcome.loss)
     assert not outcome.finite
     assert all(np.array_equal(before[name], value) for name, value in everything(step).items())
+
+
+class Clipping:
+    """An optimiser that makes a finite step of any gradient."""
+
+    learning_rate = 0.1
+
+    def initial(self, parameter):
+        return {}
+
+    def update(self, gradient, parameter, state, learning_rate, step):
+        return parameter - 0.1 * F.clip(gradient, -1, 1), {}
+
+
+def test_a_gradient_that_is_infinite_is_not_followed_though_its_step_would_be_finite():
+    net = nn.Sequential(nn.Linear(1, 1)).initialize(0).astype(np.float64)
+    net[0].weight, net[0].bias = [[0.0]], [0.0]
+    step = TrainingStep(net, Clipping(), lambda scores, labels: F.sum(F.sqrt(scores)))
+    assert not step(np.ones((1, 1)), np.zeros((1, 1)), 0.1, KEY).finite
+    assert net[0].weight.item() == 0
 
 
 # what is trained

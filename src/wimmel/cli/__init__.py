@@ -6,6 +6,7 @@ Loading this loads little; each command imports what it needs when it runs.
 from __future__ import annotations
 
 import sys
+from inspect import cleandoc
 from typing import Annotated
 
 import typer
@@ -50,8 +51,14 @@ def _wimmel(
     """
 
 
+def _flowing(text: str) -> str:
+    """A docstring with the lines of each paragraph joined, but for those kept as they are by a leading backspace."""
+    paragraphs = cleandoc(text).split("\n\n")
+    return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
+
+
 for _command in (demo, train, evaluate, predict, inspect):
-    app.command()(in_sentences(_command))
+    app.command(help=_flowing(_command.__doc__ or ""))(in_sentences(_command))
 
 
 def main() -> None:

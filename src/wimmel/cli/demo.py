@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from wimmel.data import Dataset
     from wimmel.nn import Sequential
     from wimmel.train import Epoch, History
-    from wimmel.train.trainer import Progress
+    from wimmel.train.checkpoint import Progress
+    from wimmel.train.recipes import Recipe
 
 _HELD_OUT = 0.25
 _VALIDATION = 0.1
@@ -23,31 +24,33 @@ _SHOWN = 10
 
 
 class TrainedDigits(NamedTuple):
-    """A network trained on three quarters of the digits, the course of that, and the quarter it has not seen."""
+    """A network trained on digits, how it was trained, and the parts: to train on, to choose the epoch by, not seen."""
 
     net: Sequential
+    recipe: Recipe
     history: History
+    train: Dataset
+    validation: Dataset
     held_out: Dataset
 
 
 def demo(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder for what it makes.")] = Path("wimmel-demo"),
-    seed: Annotated[int, typer.Option(min=0, help="Another seed holds out other pictures and draws another network.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another network and other pictures held out.")] = 0,
 ) -> None:
     """See it work: train, test and use a network, without any data of yours.
 
     Trains a small convolutional network on 1,797 hand-written digits, which takes about half a minute; tests it on a
     quarter of them that it has never seen; recognises some; and leaves the model and pictures of all this in a folder.
 
-    [bold]Examples[/bold]
-
     \b
-    wimmel demo
-    wimmel demo -o somewhere --seed 1
+    [bold]Examples[/bold]
+      wimmel demo
+      wimmel demo -o somewhere --seed 1
     """
     import time
 
-    from wimmel.cli.outputs import made_folder
+    from wimmel.cli.outputs import made_folder, training_record
     from wimmel.cli.screen import Screen
     from wimmel.data import digits
     from wimmel.report import confusion_matrix_picture, history_picture, mistakes_picture, predictions_picture
@@ -57,17 +60,14 @@ def demo(
     folder = made_folder(output)
     screen = Screen()
     pictures = digits()
-    screen.say(f"{len(pictures):,} hand-written digits of 8x8 pixels (UCI, CC BY 4.0), a quarter held out for the test.")
+    screen.say(f"{len(pictures):,} hand-written digits of 8x8 pixels (UCI, CC BY 4.0), a quarter held out to test.")
     _show_examples(screen, pictures)
 
     begun = time.perf_counter()
     with screen.bar("Training", 1) as bar:
-
-        def follow(done: float, note: str) -> None:
-            bar.move(done, note)
-
-        net, history, held_out = trained_digits(seed, follow)
+        trained = trained_digits(seed, bar.move)
     seconds = time.perf_counter() - begun
+    net, history, held_out = trained.net, trained.history, trained.held_out
     evaluation = evaluate(net, held_out)
     made = counted(len(evaluation.mistakes), "mistake")
     screen.say(f"Trained in {seconds:.0f} s: {counted(len(history), 'epoch')}, {net.parameter_count():,} parameters.")
@@ -77,7 +77,8 @@ def demo(
     screen.say()
 
     model = folder / "digits.safetensors"
-    net.save(model)
+    record = training_record("digits", len(trained.train), trained.validation, trained.recipe, history, evaluation)
+    net.save(model, training=record)
     confusion_matrix_picture(evaluation, folder / "confusion-matrix.png")
     mistakes_picture(held_out, evaluation, folder / "mistakes.png")
     history_picture(history, folder / "training.png")
@@ -126,7 +127,7 @@ def trained_digits(seed: int, follow: Callable[[float, str], None] | None = None
     )
     if history.interrupted:
         raise KeyboardInterrupt
-    return TrainedDigits(net, history, held_out)
+    return TrainedDigits(net, recipe, history, train, validation, held_out)
 
 
 def _one_of_each_class(dataset: Dataset) -> list[int]:
@@ -187,8 +188,9 @@ def _save_held_out(held_out: Dataset, path: Path) -> None:
 
     from wimmel.files import write_whole
 
+    arrays = {"images": held_out.images, "labels": held_out.labels, "classes": np.array(held_out.classes)}
     with write_whole(path) as temporary:
-        np.savez_compressed(temporary, images=held_out.images, labels=held_out.labels, classes=np.array(held_out.classes))
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
 def _show_files(screen: Screen, folder: Path, pictures: int) -> None:

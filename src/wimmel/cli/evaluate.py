@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from wimmel.cli.arguments import DATA_HELP, MODEL_HELP
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -26,10 +28,10 @@ class Part(StrEnum):
 
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A model file, as wimmel train writes it.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP, show_default=False)],
     data: Annotated[
         Path,
-        typer.Argument(help="A folder per class, a zip or tar of that, MNIST's own files, or an .npz.", show_default=False),
+        typer.Argument(help=DATA_HELP, show_default=False),
     ],
     output: Annotated[
         Path | None,
@@ -42,15 +44,14 @@ def evaluate(
 ) -> None:
     """Measure how well a model recognises labelled pictures.
 
-    Shows its accuracy, each class's precision (how much of what was taken for it is right) and recall (how much of it was
-    recognised), and what was taken for what.
-
-    [bold]Examples[/bold]
+    Shows its accuracy, each class's precision (how much of what was taken for it is right) and recall (how much of it
+    was recognised), and what was taken for what.
 
     \b
-    wimmel evaluate pets.safetensors photos/
-    wimmel evaluate pets.safetensors photos/ -o report
-    wimmel evaluate pets.safetensors photos.zip --part train --json
+    [bold]Examples[/bold]
+      wimmel evaluate pets.safetensors photos/
+      wimmel evaluate pets.safetensors photos/ -o report
+      wimmel evaluate pets.safetensors photos.zip --part train --json
     """
     from wimmel.cli.models import load_classifier
     from wimmel.cli.outputs import made_folder
@@ -67,7 +68,8 @@ def evaluate(
     show_skipped(chosen.skipped)
     if json:
         document = {"model": str(model), "data": str(data), "part": chosen.name, **evaluation.to_json()}
-        write_json({**document, "skipped": [list(entry) for entry in chosen.skipped], "pictures": list(map(str, pictures))})
+        skipped = [list(entry) for entry in chosen.skipped]
+        write_json({**document, "skipped": skipped, "pictures": list(map(str, pictures))})
         return
     screen = Screen()
     show_evaluation(screen, evaluation, chosen.name)
@@ -90,7 +92,8 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...], model: str) -> Data
 
     if dataset.classes == classes:
         return dataset
-    strangers = [name for name, count in zip(dataset.classes, dataset.class_counts, strict=True) if count and name not in classes]
+    counts = zip(dataset.classes, dataset.class_counts, strict=True)
+    strangers = [name for name, count in counts if count and name not in classes]
     if strangers:
         raise ValueError(
             f"{model} does not know {'the class' if len(strangers) == 1 else 'the classes'} {listed(strangers)} of "
@@ -101,8 +104,8 @@ def with_classes(dataset: Dataset, classes: tuple[str, ...], model: str) -> Data
 
 
 def show_evaluation(screen: Screen, evaluation: Evaluation, name: str) -> None:
-    """Writes accuracy, the figures of each class, and the confusion matrix, or its largest mistakes where it is large."""
-    from wimmel.cli.screen import counted
+    """Writes accuracy, the figures of each class, and the confusion matrix; where that is large, its worst cells."""
+    from wimmel.report.canvas import counted
 
     total, wrong = len(evaluation.labels), len(evaluation.mistakes)
     screen.say(f"{100 * evaluation.accuracy:.2f}% of {counted(total, 'picture')} recognised ({name})", "bold")

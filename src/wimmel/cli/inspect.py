@@ -7,24 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wimmel.cli.arguments import MODEL_HELP
+
 if TYPE_CHECKING:
     from wimmel.nn import Inspection
 
 
 def inspect(
-    model: Annotated[Path, typer.Argument(help="A model file, as wimmel train writes it.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP, show_default=False)],
     json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output, and nothing else.")] = False,
 ) -> None:
     """Show what a model is made of.
 
-    Layer by layer: shapes, parameters, multiply-adds, and how much of the picture each output sees. Then its classes, the
-    pictures it takes, and how it was trained.
-
-    [bold]Examples[/bold]
+    Layer by layer: shapes, parameters, multiply-adds, and how much of the picture each output sees. Then its classes,
+    the pictures it takes, and how it was trained.
 
     \b
-    wimmel inspect pets.safetensors
-    wimmel inspect pets.safetensors --json
+    [bold]Examples[/bold]
+      wimmel inspect pets.safetensors
+      wimmel inspect pets.safetensors --json
     """
     from wimmel.cli.models import load_classifier
     from wimmel.cli.screen import Screen, write_json
@@ -43,7 +44,10 @@ def inspect(
     screen.pairs(
         [
             ("classes", f"{len(classifier.classes)}: {', '.join(classifier.classes)}"),
-            ("pictures", f"{'gray' if channels == 1 else 'colour'}, {rows}x{columns} pixels; others are scaled and cut to it"),
+            (
+                "pictures",
+                f"{'gray' if channels == 1 else 'colour'}, {rows}x{columns}; others are scaled and cut to that",
+            ),
             ("normalised", f"by mean and standard deviation {', '.join(figures)} (of 1 for white)"),
             *(_training(classifier.metadata.get("training"))),
         ]
@@ -78,8 +82,9 @@ def _training(training: Any) -> list[tuple[str, str]]:
     recipe, data = training.get("recipe") or {}, training.get("data") or {}
     rows = [("trained on", f"{data.get('name')}, {data.get('trained_on'):,} pictures")] if data else []
     if recipe:
-        epochs = f"{training.get('epochs')} of {recipe['epochs']} epochs, the best was {training.get('best_epoch')}"
-        rows.append(("as", f"{recipe['model']}, {epochs}; learning rate {recipe['learning_rate']}, seed {recipe['seed']}"))
+        rate, seed = recipe.get("learning_rate"), recipe.get("seed")
+        epochs = f"{training.get('epochs')} epochs, the best was number {training.get('best_epoch')}"
+        rows.append(("training", f"{recipe.get('model')}, {epochs}; learning rate up to {rate}, seed {seed}"))
     for part in ("validation", "test"):
         accuracy = training.get(f"{part}_accuracy")
         if accuracy is not None:

@@ -1,6 +1,6 @@
-"""Places for results, checked before the work begins rather than after it.
+"""Results: places for them, checked before the work begins and not after it, and what a model tells of its training.
 
-Given the path that a person named; hands it on if it can be written to.
+Given the path that a person named; hands it on if it can be written to. Given a training; hands on its record.
 """
 
 from __future__ import annotations
@@ -8,8 +8,12 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
+from wimmel.data import Dataset
 from wimmel.files.atomic import sentence_error
+from wimmel.train import Evaluation, History
+from wimmel.train.recipes import Recipe
 
 
 def made_folder(path: Path) -> Path:
@@ -52,3 +56,27 @@ def checked_file(path: Path, suffix: str) -> Path:
         sentence = f"{path} cannot be written: this account may not write to the folder {folder}"
         raise sentence_error(PermissionError, errno.EACCES, sentence)
     return path
+
+
+def training_record(
+    name: str, trained_on: int, validation: Dataset | None, recipe: Recipe, history: History, test: Evaluation | None
+) -> dict[str, Any]:
+    """How a model came to be, to be kept in its file and shown by `wimmel inspect`."""
+    from importlib.metadata import version
+
+    best = history.best
+    return {
+        "wimmel": version("wimmel"),
+        "data": {
+            "name": name,
+            "trained_on": trained_on,
+            "validation_pictures": 0 if validation is None else len(validation),
+            "test_pictures": 0 if test is None else len(test.labels),
+        },
+        "recipe": recipe.to_json(),
+        "epochs": len(history),
+        "best_epoch": None if best is None else best.epoch,
+        "validation_accuracy": None if best is None else best.validation_accuracy,
+        "test_accuracy": None if test is None else test.accuracy,
+        "interrupted": history.interrupted,
+    }

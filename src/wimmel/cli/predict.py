@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from wimmel.cli.arguments import MODEL_HELP
+from wimmel.cli.failures import FAILED, complain
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -17,7 +20,7 @@ _MOST_DRAWN = 64
 
 
 class Answers(NamedTuple):
-    """Pictures that could be read with the probabilities of their classes (n, classes), and the others, as (name, reason)."""
+    """Pictures that could be read, the probabilities of their classes (n, classes); the others, as (name, reason)."""
 
     paths: list[Path]
     probabilities: np.ndarray
@@ -25,31 +28,29 @@ class Answers(NamedTuple):
 
 
 def predict(
-    model: Annotated[Path, typer.Argument(help="A model file, as wimmel train writes it.", show_default=False)],
+    model: Annotated[Path, typer.Argument(help=MODEL_HELP, show_default=False)],
     pictures: Annotated[
-        list[str], typer.Argument(help="Pictures, folders of them, or patterns such as 'new/*.jpg'.", show_default=False)
+        list[str], typer.Argument(help="Pictures, folders, or patterns such as 'new/*.jpg'.", show_default=False)
     ],
     top: Annotated[int, typer.Option(min=1, help="How many classes to show for each picture.")] = 1,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="A picture to draw, of the first 64 pictures and their classes (.png, .pdf, .svg)."),
+        typer.Option("--output", "-o", help="Draw the first 64 pictures and their classes here (.png, .pdf, .svg)."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output, and nothing else.")] = False,
 ) -> None:
     """Recognise new pictures.
 
-    Pictures of any size are scaled and cut to what the model takes. Those that cannot be read are listed; the others are
-    recognised all the same, and the exit code is 1.
-
-    [bold]Examples[/bold]
+    Pictures of any size are scaled and cut to what the model takes. Those that cannot be read are listed; the others
+    are recognised all the same, and the exit code is 1.
 
     \b
-    wimmel predict pets.safetensors new/cat.jpg
-    wimmel predict pets.safetensors new/ --top 3
-    wimmel predict pets.safetensors 'new/*.jpg' --json
-    wimmel predict pets.safetensors new/ -o recognised.png
+    [bold]Examples[/bold]
+      wimmel predict pets.safetensors new/cat.jpg
+      wimmel predict pets.safetensors new/ --top 3
+      wimmel predict pets.safetensors 'new/*.jpg' --json
+      wimmel predict pets.safetensors new/ -o recognised.png
     """
-    from wimmel.cli.failures import FAILED, complain
     from wimmel.cli.models import load_classifier
     from wimmel.report.canvas import counted
 
@@ -80,8 +81,8 @@ def found_pictures(names: list[str]) -> tuple[list[Path], list[tuple[str, str]]]
     for name in names:
         path = Path(name)
         if path.is_dir():
-            inside = [file for file in sorted(path.rglob("*")) if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file()]
-            shown = [file for file in inside if not any(step.startswith(".") for step in file.relative_to(path).parts)]
+            inside = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            shown = [file for file in inside if file.is_file() and not _hidden(file.relative_to(path))]
             found.update(dict.fromkeys(shown))
             if not shown:
                 missing.append((name, "there are no pictures in this folder"))
@@ -96,6 +97,10 @@ def found_pictures(names: list[str]) -> tuple[list[Path], list[tuple[str, str]]]
     return list(found), missing
 
 
+def _hidden(path: Path) -> bool:
+    return any(step.startswith(".") for step in path.parts)
+
+
 def recognised(classifier: Classifier, paths: list[Path], missing: list[tuple[str, str]]) -> Answers:
     """The pictures' probabilities; a picture that cannot be read joins the missing ones."""
     from concurrent.futures import ThreadPoolExecutor
@@ -103,8 +108,8 @@ def recognised(classifier: Classifier, paths: list[Path], missing: list[tuple[st
     import numpy as np
 
     from wimmel.files import ImageError, read_image
-    from wimmel.train import scorer
     from wimmel.functional import softmax
+    from wimmel.train import scorer
 
     channels, rows, columns = classifier.preprocessing.shape
     scores = scorer(classifier.net)

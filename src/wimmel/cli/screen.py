@@ -66,7 +66,7 @@ class Screen:
         self.console.print(table)
 
     def pairs(self, rows: Sequence[Sequence[str]]) -> None:
-        """Writes what is so, what it is and, pale, how to change it, in columns; below each other where they do not fit."""
+        """Writes in columns a name, what it stands for and, pale, how to change it."""
         from rich.table import Table
         from rich.text import Text
 
@@ -94,7 +94,8 @@ class Screen:
         """A bar on the terminal while the block runs; elsewhere, or when quiet, nothing."""
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        note = TextColumn("{task.fields[note]}")
+        columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), note)
         shown = self.console.is_interactive and not self.quiet
         with Progress(*columns, console=self.console, transient=True, disable=not shown) as progress:
             yield Bar(progress, task, total)

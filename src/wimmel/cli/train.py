@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from wimmel.cli.arguments import DATA_HELP
+from wimmel.cli.failures import INTERRUPTED, complain
+
 if TYPE_CHECKING:
     from wimmel.cli.screen import Screen
     from wimmel.data import Dataset, Splits
@@ -29,9 +32,11 @@ class ModelName(StrEnum):
 def train(
     data: Annotated[
         Path,
-        typer.Argument(help="A folder per class, a zip or tar of that, MNIST's own files, or an .npz.", show_default=False),
+        typer.Argument(help=DATA_HELP, show_default=False),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")] = Path("model.safetensors"),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The model file to write.")] = Path(
+        "model.safetensors"
+    ),
     model: Annotated[ModelName, typer.Option(help="The network.")] = ModelName.LENET,
     width: Annotated[
         str | None, typer.Option(help="Channels of lenet's two convolutions, or sizes of mlp's hidden layers: 16,32.")
@@ -39,11 +44,15 @@ def train(
     epochs: Annotated[int | None, typer.Option(min=1, help="How often to go through the pictures.")] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Pictures per step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate.")] = None,
-    size: Annotated[str | None, typer.Option(help="Size to bring the pictures to: 32, or rows x columns, 24x32.")] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Size to bring the pictures to: 32, or 24x32 for rows x columns.")
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     validation: Annotated[
         float | None,
-        typer.Option(min=0.0, max=0.9, help="Part of the training pictures kept back to choose the best epoch.", show_default="0.1"),
+        typer.Option(
+            min=0.0, max=0.9, help="Part of the pictures kept back to choose the best epoch by; 0.1 as a rule."
+        ),
     ] = None,
     augment: Annotated[bool, typer.Option(help="Vary the pictures at random during training.")] = True,
     flip: Annotated[
@@ -61,16 +70,14 @@ def train(
     Whatever is not given is chosen from the pictures, and shown. The best epoch is chosen by a part of the training
     pictures; a test part, where there is one, is looked at once, at the end. Ctrl-C leaves the best model so far.
 
-    [bold]Examples[/bold]
-
     \b
-    wimmel train photos/ -o pets.safetensors
-    wimmel train photos.zip -o pets.safetensors --size 48 --flip --epochs 30
-    wimmel train mnist/ -o digits.safetensors
-    wimmel train photos/ -o pets.safetensors --resume
+    [bold]Examples[/bold]
+      wimmel train photos/ -o pets.safetensors
+      wimmel train photos.zip -o pets.safetensors --size 48 --flip --epochs 30
+      wimmel train mnist/ -o digits.safetensors
+      wimmel train photos/ -o pets.safetensors --resume
     """
-    from wimmel.cli.failures import INTERRUPTED, complain
-    from wimmel.cli.outputs import checked_file
+    from wimmel.cli.outputs import checked_file, training_record
     from wimmel.cli.screen import Screen, show_skipped, write_json
     from wimmel.train import evaluate
     from wimmel.train.recipes import recipe_for
@@ -117,7 +124,7 @@ def train(
     test = None
     if splits.test is not None and not history.interrupted:
         test = evaluate(net, splits.test)
-    training = _record(splits, held_out, recipe, history, test)
+    training = training_record(splits.train.name, len(kept), held_out, recipe, history, test)
     net.save(output, training=training)
     if json:
         write_json(_document(output, training, history, splits, test))
@@ -168,14 +175,15 @@ def _show_plan(
     channels, rows, columns = data.shape
     kind = "gray" if channels == 1 else "colour"
     test = "" if splits.test is None else f"; {len(splits.test):,} more to test on"
-    screen.say(f"{data.name}: {counted(len(data), 'picture')} in {counted(len(data.classes), 'class', 'classes')}{test}", "bold")
+    found = f"{counted(len(data), 'picture')} in {counted(len(data.classes), 'class', 'classes')}"
+    screen.say(f"{data.name}: {found}{test}", "bold")
     screen.say(f"Classes: {listed(data.classes)}")
     screen.say()
-    held = "none: the last epoch counts" if held_out is None else f"{len(held_out):,} of them, to choose the best epoch by"
-    width = " and ".join(map(str, recipe.width))
-    parts = "hidden layers of" if recipe.model == "mlp" else "convolutions of"
+    held = "none: the last epoch counts" if held_out is None else f"{len(held_out):,} of them choose the best epoch"
+    first, second = recipe.width
+    width = f"hidden layers of {first} and {second}" if recipe.model == "mlp" else f"{first} and {second} channels"
+    network = f"{recipe.model}, {width}, {parameters:,} parameters"
     fixed = recipe.model == "lenet_classic"
-    network = f"{recipe.model}, {parts} {width} {'units' if recipe.model == 'mlp' else 'channels'}, {parameters:,} parameters"
     screen.pairs(
         [
             ("size", f"{rows}x{columns}, {kind}", "" if fixed else "--size"),
@@ -206,31 +214,6 @@ def _variations(recipe: Recipe) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _record(
-    splits: Splits, held_out: Dataset | None, recipe: Recipe, history: History, test: Evaluation | None
-) -> dict[str, Any]:
-    """How the model came to be, to be kept in its file."""
-    from importlib.metadata import version
-
-    best = history.best
-    held = 0 if held_out is None else len(held_out)
-    return {
-        "wimmel": version("wimmel"),
-        "data": {
-            "name": splits.train.name,
-            "trained_on": len(splits.train) - held,
-            "validation_pictures": held,
-            "test_pictures": 0 if test is None else len(test.labels),
-        },
-        "recipe": recipe.to_json(),
-        "epochs": len(history),
-        "best_epoch": None if best is None else best.epoch,
-        "validation_accuracy": None if best is None else best.validation_accuracy,
-        "test_accuracy": None if test is None else test.accuracy,
-        "interrupted": history.interrupted,
-    }
-
-
 def _document(
     output: Path, training: dict[str, Any], history: History, splits: Splits, test: Evaluation | None
 ) -> dict[str, Any]:
@@ -255,10 +238,8 @@ def _show_end(
         accuracy = f"{100 * best.validation_accuracy:.2f}% of {counted(len(held_out), 'validation picture')}"
         screen.say(f"Best after epoch {best.epoch}: {accuracy} recognised.")
     if test is not None:
-        mistakes = counted(len(test.mistakes), "mistake")
-        screen.say(
-            f"Test: {100 * test.accuracy:.2f}% of {counted(len(test.labels), 'picture')} recognised, {mistakes}.", "bold"
-        )
+        of, mistakes = counted(len(test.labels), "picture"), counted(len(test.mistakes), "mistake")
+        screen.say(f"Test: {100 * test.accuracy:.2f}% of {of} recognised, {mistakes}.", "bold")
     if not history.interrupted:
         screen.say(f"Saved {output}. Now try: wimmel predict {_quoted(output)} PICTURES")
 

@@ -102,25 +102,33 @@ def measure(
     return headers
 
 
-def common_size(headers: Sequence[ImageHeader]) -> tuple[int, int]:
+def common_size(headers: Sequence[ImageHeader], largest_side: int | None = None) -> tuple[int, int]:
     """The size (rows, columns) to bring pictures to: the one they share; else their medians, at most 64 pixels.
 
     Where sizes differ, the medians of the heights and of the widths are taken; if the larger exceeds 64, both
-    are scaled down so that it is 64.
+    are scaled down so that it is 64. A size they share is scaled down only where it exceeds `largest_side`.
 
     Examples
     --------
     >>> common_size([ImageHeader(300, 400, 3)] * 3)
     (300, 400)
+    >>> common_size([ImageHeader(300, 400, 3)] * 3, largest_side=100)
+    (75, 100)
     >>> common_size([ImageHeader(300, 400, 3), ImageHeader(330, 400, 3), ImageHeader(270, 420, 3)])
     (48, 64)
     """
     sizes = {(header.height, header.width) for header in headers}
     if len(sizes) == 1:
-        return sizes.pop()
+        return within(sizes.pop(), largest_side)
     height, width = np.median([(header.height, header.width) for header in headers], axis=0)
-    scale = min(1.0, LARGEST_COMMON_SIDE / max(height, width))
-    return max(1, round(float(height * scale))), max(1, round(float(width * scale)))
+    return within((float(height), float(width)), min(LARGEST_COMMON_SIDE, largest_side or LARGEST_COMMON_SIDE))
+
+
+def within(size: tuple[float, float], largest_side: int | None) -> tuple[int, int]:
+    """The size in whole pixels, scaled down where its larger side exceeds a limit."""
+    height, width = size
+    scale = 1.0 if largest_side is None else min(1.0, largest_side / max(height, width))
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def common_channels(headers: Sequence[ImageHeader]) -> int:

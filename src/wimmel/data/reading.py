@@ -15,11 +15,11 @@ import numpy as np
 from wimmel.data.arrangement import EXPECTED, SPLIT_ROLES, Picture, arrange
 from wimmel.data.arrays import read_idx_pairs, read_npz
 from wimmel.data.datasets import Dataset, Splits
-from wimmel.data.decoding import common_channels, common_size, decode, measure
+from wimmel.data.decoding import common_channels, common_size, decode, measure, within
 from wimmel.data.idx import idx_pairs, looks_like_idx
 from wimmel.data.progress import Progress, reporting
 from wimmel.data.sources import opened_source
-from wimmel.files import ImageError, ImageHeader
+from wimmel.files import ImageError, ImageHeader, fit_image
 from wimmel.files.atomic import sentence_error
 from wimmel.files.pixels import check_channels, rows_columns
 
@@ -33,6 +33,8 @@ def read(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     progress: bool | Progress = True,
+    *,
+    largest_side: int | None = None,
 ) -> Splits:
     """The data sets at a path: pictures to train on and, where they come apart, pictures to test on.
 
@@ -64,6 +66,9 @@ def read(
     progress : bool or callable, default True
         Whether to show a bar on the standard error output when it takes longer than two seconds; or a
         function that is called with (task, done, total).
+    largest_side : int, default None
+        Where no size is given and the pictures share a larger one, they are scaled down so that their larger side
+        is this; None keeps it.
 
     Returns
     -------
@@ -93,39 +98,46 @@ def read(
     path = Path(path)
     pair = rows_columns(size)
     check_channels(channels)
+    if largest_side is not None and largest_side < 1:
+        raise ValueError(f"largest_side must be a whole number of at least 1, or None; got {largest_side}.")
     if not path.exists():
         raise sentence_error(
             FileNotFoundError, errno.ENOENT, f"There is nothing at {path}; check the name. {EXPECTED}."
         )
     name = _stem(path.resolve().name)
     if path.is_dir():
-        return _read_folder(path, name, pair, channels, progress)
+        return _read_folder(path, name, pair, channels, progress, largest_side)
     if looks_like_idx(path):
-        return _read_idx_file(path, name, pair, channels)
+        return _limited(_read_idx_file(path, name, pair, channels), pair, largest_side)
     if _is_npz(path):
-        return read_npz({"": path}, name, pair, channels)
+        return _limited(read_npz({"": path}, name, pair, channels), pair, largest_side)
     if _is_archive(path):
-        return _read_pictures([("", path)], str(path), name, pair, channels, progress)
+        return _read_pictures([("", path)], str(path), name, pair, channels, progress, largest_side)
     raise ValueError(f"{path} is of no kind that pictures are read from. {EXPECTED}.")
 
 
 def _read_folder(
-    path: Path, name: str, size: tuple[int, int] | None, channels: int | None, progress: bool | Progress
+    path: Path,
+    name: str,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    progress: bool | Progress,
+    largest_side: int | None,
 ) -> Splits:
     children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
     if pairs := idx_pairs(path) or (idx_pairs(children[0]) if len(children) == 1 and children[0].is_dir() else []):
-        return read_idx_pairs(pairs, name, size, channels)
+        return _limited(read_idx_pairs(pairs, name, size, channels), size, largest_side)
     for suffixes in (_ARCHIVE_SUFFIXES, (_ARRAY_SUFFIX,)):
         files = [child for child in children if child.is_file() and child.name.lower().endswith(suffixes)]
         stems = {file: _stem(file.name).lower() for file in files}
         parts = {SPLIT_ROLES[stem]: file for file, stem in stems.items() if stem in SPLIT_ROLES}
         if "train" in parts and suffixes == _ARCHIVE_SUFFIXES:
-            return _read_pictures(list(parts.items()), str(path), name, size, channels, progress)
+            return _read_pictures(list(parts.items()), str(path), name, size, channels, progress, largest_side)
         if "train" in parts:
-            return read_npz(parts, name, size, channels)
+            return _limited(read_npz(parts, name, size, channels), size, largest_side)
         if len(files) == 1 and not any(child.is_dir() for child in children):
-            return read(files[0], size, channels, progress)
-    return _read_pictures([("", path)], str(path), name, size, channels, progress)
+            return read(files[0], size, channels, progress, largest_side=largest_side)
+    return _read_pictures([("", path)], str(path), name, size, channels, progress, largest_side)
 
 
 def _read_idx_file(path: Path, name: str, size: tuple[int, int] | None, channels: int | None) -> Splits:
@@ -145,6 +157,7 @@ def _read_pictures(
     size: tuple[int, int] | None,
     channels: int | None,
     progress: bool | Progress,
+    largest_side: int | None,
 ) -> Splits:
     with opened_source(paths) as source, reporting(progress) as report:
         found = arrange(source.pictures, where)
@@ -154,7 +167,7 @@ def _read_pictures(
         if size is None or channels is None:
             headers = measure(train, report, source.front_to_back)
             sound = [header for header in headers if isinstance(header, ImageHeader)]
-            size = size or common_size(sound or [ImageHeader(1, 1, 1)])
+            size = size or common_size(sound or [ImageHeader(1, 1, 1)], largest_side)
             channels = channels or common_channels(sound)
             skipped += [
                 (picture.name, header.reason)
@@ -174,6 +187,19 @@ def _read_pictures(
         decoded = decode(test, size, channels, report, source.front_to_back, task="decoding the test part")
         testing = Dataset(decoded.images, test_labels[decoded.places], classes, decoded.skipped, f"{name} test")
         return Splits(training, testing if len(testing) else None)
+
+
+def _limited(splits: Splits, size: tuple[int, int] | None, largest_side: int | None) -> Splits:
+    """Pictures that came as arrays, scaled down where no size was given and theirs exceeds the limit."""
+    wanted = within(splits.train.images.shape[2:], largest_side)
+    if size is not None or wanted == splits.train.images.shape[2:]:
+        return splits
+    return Splits(*(None if part is None else _scaled(part, wanted) for part in splits))
+
+
+def _scaled(part: Dataset, size: tuple[int, int]) -> Dataset:
+    images = np.stack([fit_image(image, size, None) for image in part.images])
+    return Dataset(images, part.labels, part.classes, part.skipped, part.name)
 
 
 def _labelled(pictures: dict[str, list[Picture]], classes: Sequence[str]) -> tuple[list[Picture], np.ndarray]:

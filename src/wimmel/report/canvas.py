@@ -31,7 +31,7 @@ PALE = "#6b7785"
 LINE = "#d5dae0"
 PAPER = "#ffffff"
 
-_STYLE = {
+_STYLE: dict[str, Any] = {
     "font.size": 9.0,
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "$5 and $10"
@@ -87,7 +87,7 @@ def page(path: str | os.PathLike[str], width: float, height: float) -> Iterator[
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing from")  # a box is drawn instead
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+        matplotlib.rcParams.update(_STYLE)  # type: ignore[arg-type]
         matplotlib.rcParams["font.family"] = ["DejaVu Sans", *_installed_fonts()]
         figure = Figure(figsize=(width, height), facecolor=PAPER)
         yield figure
@@ -157,15 +157,15 @@ def percent(share: float) -> str:
     Examples
     --------
     >>> percent(1.0), percent(0.9996), percent(0.998), percent(0.5), percent(0.0)
-    ('100%', '99.96%', '99.8%', '50%', '0%')
+    ('100%', '>99.9%', '99.8%', '50%', '0%')
     """
     if not 0 < share < 1:
         return f"{100 * share:.0f}%"
-    for places in (0, 1, 2):
+    for places in (0, 1):
         text = f"{100 * share:.{places}f}"
         if 0 < float(text) < 100:
             return f"{text}%"
-    return ">99.99%" if share > 0.5 else "<0.01%"
+    return ">99.9%" if share > 0.5 else "<0.1%"
 
 
 @cache

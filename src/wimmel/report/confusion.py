@@ -11,7 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from wimmel.report.canvas import INK, LINE, PALE, PAPER, RIGHT, WRONG, axes_at, counted, heading, page, percent, shortened
+from wimmel.report.canvas import (
+    INK,
+    LINE,
+    PALE,
+    PAPER,
+    RIGHT,
+    WRONG,
+    axes_at,
+    counted,
+    heading,
+    page,
+    percent,
+    shortened,
+)
 from wimmel.train import Evaluation
 
 _MOST_NUMBERED = 30
@@ -24,7 +37,8 @@ def confusion_matrix_picture(evaluation: Evaluation, path: str | os.PathLike[str
 
     Rows are the true classes, columns the predicted ones. Right answers are blue, mistakes orange; the depth of colour
     is the share of the row (for mistakes of the worst one, and its square root, so that single ones show). Up to 30
-    classes every count is written out. Beside the matrix stands each class's recall: the part of it that was recognised.
+    classes every count is written out, and below each column its precision: the part of what was taken for the class
+    that was right. Beside each row stands its recall: the part of the class that was recognised.
 
     Parameters
     ----------

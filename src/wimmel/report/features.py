@@ -21,7 +21,9 @@ _SIDE = 1.1
 _GAP = 0.1
 
 
-def feature_maps_picture(net: Module, image: np.ndarray, layer: str, path: str | os.PathLike[str], limit: int = 64) -> None:
+def feature_maps_picture(
+    net: Module, image: np.ndarray, layer: str, path: str | os.PathLike[str], limit: int = 64
+) -> None:
     """Nothing; the file at `path` then shows the picture and, for each channel of a layer, what it answers where.
 
     All channels share one scale. Where answers have both signs, orange is negative and violet positive, white nothing;
@@ -42,8 +44,8 @@ def feature_maps_picture(net: Module, image: np.ndarray, layer: str, path: str |
     Raises
     ------
     ValueError
-        If there is no such layer, it has no rows and columns, the picture does not fit the network, or the path's suffix
-        is none of these.
+        If there is no such layer, it has no rows and columns, the picture does not fit the network, or the path's
+        suffix is none of these.
     OSError
         If the file cannot be written; what stood there before stays.
     """
@@ -51,8 +53,8 @@ def feature_maps_picture(net: Module, image: np.ndarray, layer: str, path: str |
     maps = _answers(net, image, layer)
     if maps.ndim != 3:
         raise ValueError(
-            f"Layer {layer} gives {maps.shape} for a picture, without rows and columns; choose a layer before the pictures "
-            "are flattened, wimmel.inspect lists them."
+            f"Layer {layer} gives {maps.shape} for a picture, without rows and columns; choose a layer before the "
+            "pictures are flattened, wimmel.inspect lists them."
         )
     shown = maps[:limit]
     signed = bool(shown.min() < 0 < shown.max())
@@ -103,7 +105,8 @@ def _headings(net: Module, layer: str, maps: np.ndarray, shown: int, signed: boo
     kind = type(net.named_modules()[layer]).__name__
     first = f"the first {shown} of " if shown < channels else ""
     meaning = "orange is negative, violet positive" if signed else "brighter is more"
-    return f"Layer {layer}, {kind}", f"{first}{counted(channels, 'channel')} of {rows}x{columns}; {meaning}".capitalize()
+    subtitle = f"{first}{counted(channels, 'channel')} of {rows}x{columns}; {meaning}"
+    return f"Layer {layer}, {kind}", subtitle.capitalize()
 
 
 def _one_signed(maps: np.ndarray) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -106,12 +107,10 @@ def _plain_logarithmic(axes: Any) -> None:
 def _name_ends(axes: Any, drawn: Sequence[tuple[np.ndarray, str, str]]) -> None:
     """Each curve's name to the right of its last point; moved apart where they would lie on each other."""
     bottom, top = axes.transData.transform([(0, low) for low in axes.get_ylim()])[:, 1]
-    places = [
-        (axes.transData.transform((0, heights[-1]))[1] - bottom) / (top - bottom) for heights, _, _ in drawn
-    ]
+    places = [(axes.transData.transform((0, heights[-1]))[1] - bottom) / (top - bottom) for heights, _, _ in drawn]
     order = np.argsort(places)
     moved = dict(zip(order, (places[i] for i in order), strict=True))
-    for lower, upper in zip(order, order[1:], strict=False):
+    for lower, upper in pairwise(order):
         middle, gap = (moved[lower] + moved[upper]) / 2, 0.11
         if moved[upper] - moved[lower] < gap:
             moved[lower], moved[upper] = middle - gap / 2, middle + gap / 2

@@ -20,8 +20,8 @@ _LONGEST_NAME = 18
 def mistakes_picture(dataset: Dataset, evaluation: Evaluation, path: str | os.PathLike[str], limit: int = 40) -> None:
     """Nothing; the file at `path` then shows the mistakes, the most confident first.
 
-    Under each picture stand its true class (blue), what it was taken for and with what confidence (orange), and its place
-    in the data set.
+    Under each picture stand its true class (blue), what it was taken for and with what confidence (orange), and its
+    place in the data set.
 
     Parameters
     ----------

@@ -45,8 +45,8 @@ def predictions_picture(
     probabilities = np.asarray(probabilities)
     if probabilities.shape != (len(images), len(classes)) or (names is not None and len(names) != len(images)):
         raise ValueError(
-            f"{counted(len(images), 'picture')} and {counted(len(classes), 'class', 'classes')} need probabilities of the "
-            f"shape ({len(images)}, {len(classes)}) and, if any, as many names as pictures; "
+            f"{counted(len(images), 'picture')} and {counted(len(classes), 'class', 'classes')} need probabilities of "
+            f"the shape ({len(images)}, {len(classes)}) and, if any, as many names as pictures; "
             f"got {probabilities.shape}{'' if names is None else f' and {len(names)} names'}."
         )
     tiles = []

@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -62,6 +63,6 @@ def tiles_page(path: str | os.PathLike[str], title: str, subtitle: str, tiles: S
             for number, line in enumerate(tile.lines):
                 down = 1 - (top + picture_height + 0.06 + number * _LINE_HEIGHT) / height
                 weight = "bold" if line.strong else "normal"
-                look = {"color": line.colour, "fontsize": _FONT, "fontweight": weight, "va": "top"}
+                look: dict[str, Any] = {"color": line.colour, "fontsize": _FONT, "fontweight": weight, "va": "top"}
                 figure.text(left / width, down, line.text, **look)
                 figure.text((left + side) / width, down, line.figure, ha="right", **look)

@@ -139,7 +139,7 @@ def check_same(path: Any, then: Mapping[str, Any], now: Mapping[str, Any]) -> No
     differing = [name for name in now if then.get(name) != now[name]]
     if differing:
         differences = "; and ".join(_difference(name, then.get(name), now[name]) for name in differing)
-        print(f"{path} cannot be resumed: it was made with {differences}")
+        raise ValueError(f"{path} cannot be resumed: it was made with {differences}")
 
 
 def described(value: Any) -> Any:

@@ -24,8 +24,7 @@ CLASSIC_SHAPE = (1, 28, 28)
 _TINY_SIDE = 16
 _LEARNING_RATES = {"lenet": 5e-3, "lenet_classic": 5e-3, "mlp": 2e-3}
 _WEIGHT_DECAYS = {"lenet": 0.05, "lenet_classic": 0.0, "mlp": 0.05}
-# From this many training pictures on, this many epochs: some 600,000 pictures for large sets, and for small ones as many
-# epochs as augmentation keeps useful.
+# From this many training pictures on, this many epochs: fewer where each shows more pictures.
 _EPOCHS = ((30_000, 10), (10_000, 15), (3_000, 20), (1_000, 30), (0, 60))
 
 

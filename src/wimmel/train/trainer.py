@@ -328,6 +328,7 @@ class _Run:
         )
         self.history, self.progress = replace(self.history, epochs=(*self.history.epochs, record)), Progress()
         if self.plan.validation is not None and self.history.best is record:
+            # copied, since a backend may write later values where these stand
             self.best = {name: value.copy() for name, value in self.trainer.net.state_dict().items()}
         return record
 

@@ -19,16 +19,23 @@ LONGEST_VALUE = 4
 """Constants of more elements than this are shown by their first ones."""
 
 
+def parts(graph: Graph) -> list[Tensor]:
+    """The graph's inputs, also those that nothing is made from, then everything else in the order of computation."""
+    inputs = set(graph.inputs)
+    return [*graph.inputs, *(tensor for tensor in graph.nodes() if tensor not in inputs)]
+
+
 def names_in(graph: Graph) -> dict[Tensor, str]:
     """A name for every tensor of the graph, each one different.
 
-    Inputs have the name they were given, the results of layers their path after an @, and the others %0, %1, ... in the
-    order in which they are computed.
+    Inputs have the name they were given, parameters the path of their layer before it, the results of layers their path
+    after an @, and the others %0, %1, ... in the order in which they are computed.
     """
     names: dict[Tensor, str] = {}
     taken: Counter[str] = Counter()
     for tensor in graph.inputs:
-        _give(tensor, tensor.attributes.get("name") or "input", names, taken)
+        name = tensor.attributes.get("name") or "input"
+        _give(tensor, f"{tensor.scope}.{name}" if tensor.scope else name, names, taken)
     for path, tensor in graph.labels.items():
         if path and tensor.inputs and tensor not in names:
             _give(tensor, f"@{path}", names, taken)
@@ -62,6 +69,18 @@ def value(tensor: Tensor) -> str:
     return shown[0] if array.size == 1 else f"[{', '.join(shown)}{', ...' if array.size > LONGEST_VALUE else ''}]"
 
 
+def caption(node: Tensor, names: dict[Tensor, str]) -> list[str]:
+    """What stands in a node's box: the operation, with numbers where it takes any, and its settings; or its name."""
+    if kind(node) == "constant":
+        return [value(node)]
+    if not node.inputs:
+        return [names[node]]
+    operands = [value(source) if is_number(source) else "·" for source in node.inputs]
+    numbers = any(is_number(source) for source in node.inputs)
+    lines = [f"{node.primitive.name}({', '.join(operands)})" if numbers else node.primitive.name]
+    return [*lines, settings(node)] if settings(node) else lines
+
+
 def settings(tensor: Tensor) -> str:
     """The attributes in short form, without what is usual and what the shape tells: ``stride=2, padding=1``."""
     attributes = tensor.attributes
@@ -83,7 +102,9 @@ def _setting(name: str, given: Any) -> str:
         return "" if given == 1 else f"groups={given}"
     if name == "stop_gradient":
         return "stop_gradient" if given else ""
-    return "" if name in ("name", "value") else f"{name}={given}"
+    if name in ("name", "value"):
+        return ""
+    return f"{name}={given[0] if isinstance(given, tuple) and len(given) == 1 else given}"
 
 
 def _padding(given: Sequence[Sequence[int]]) -> Any:
@@ -120,13 +141,14 @@ def sizes(tensor: Tensor) -> str:
 def kind(tensor: Tensor) -> str:
     """What a tensor is to a reader: "input", "parameter", "constant" or "operation".
 
-    Arguments of a recorded function are called x, x0, x1, ...; an input of another name is a variable's.
+    Arguments of a recorded function are called x, x0, x1, ... and read outside all layers; other inputs are variables.
     """
     if tensor.primitive is constant:
         return "constant"
     if tensor.primitive is not input_:
         return "operation"
-    return "input" if re.fullmatch(r"x\d*", tensor.attributes["name"]) else "parameter"
+    argument = not tensor.scope and re.fullmatch(r"x\d*", tensor.attributes["name"])
+    return "input" if argument else "parameter"
 
 
 def common_dtype(graph: Graph) -> np.dtype:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wimmel.graph.show.captions import is_number, kind, names_in, operand, settings, sizes, value
+from wimmel.graph.show.captions import caption, is_number, kind, names_in, operand, parts, sizes
 from wimmel.graph.tensor import Tensor
 from wimmel.graph.tracing import Graph
 
@@ -37,8 +37,8 @@ def to_dot(graph: Graph) -> str:
     }
     """
     names = names_in(graph)
-    nodes = [*graph.inputs, *(node for node in graph.nodes() if node not in graph.inputs)]
-    nodes = [node for node in nodes if not is_number(node) or node in graph.outputs]
+    outputs = set(graph.outputs)
+    nodes = [node for node in parts(graph) if not is_number(node) or node in outputs]
     numbers = {node: f"n{number}" for number, node in enumerate(nodes)}
     lines = [
         "digraph graph_of_tensors {",
@@ -54,7 +54,8 @@ def to_dot(graph: Graph) -> str:
             frame = f'label={_quoted(scope)}; style="rounded,filled"; color="#d5dbe5"; fillcolor="#f6f8fb";'
             rows = [f"subgraph cluster_{place} {{", f"  {frame}", *(f"  {row}" for row in rows), "}"]
         lines.extend(f"  {row}" for row in rows)
-    lines.extend(f"  {numbers[source]} -> {numbers[node]};" for node in nodes for source in node.inputs if source in numbers)
+    arrows = ((source, node) for node in nodes for source in node.inputs if source in numbers)
+    lines.extend(f"  {numbers[source]} -> {numbers[node]};" for source, node in arrows)
     for place, output in enumerate(graph.outputs):
         lines.append(f'  output{place} [label="output {place}", shape=plain, style=""];')
         lines.append(f"  {numbers[output]} -> output{place};")
@@ -66,18 +67,6 @@ def _appearance(node: Tensor, names: dict[Tensor, str]) -> str:
     label = [*caption(node, names), sizes(node)]
     tip = f"{name}: {node.dtype}"
     return f'[label={_quoted(*label)}, fillcolor="{FILLS[kind(node)]}", tooltip={_quoted(tip)}]'
-
-
-def caption(node: Tensor, names: dict[Tensor, str]) -> list[str]:
-    """What stands in a node's box: the operation, with numbers where it takes any, and its settings; or its name."""
-    if kind(node) == "constant":
-        return [value(node)]
-    if not node.inputs:
-        return [names[node]]
-    operands = [value(source) if is_number(source) else "·" for source in node.inputs]
-    numbers = any(is_number(source) for source in node.inputs)
-    lines = [f"{node.primitive.name}({', '.join(operands)})" if numbers else node.primitive.name]
-    return [*lines, settings(node)] if settings(node) else lines
 
 
 def _quoted(*lines: str) -> str:

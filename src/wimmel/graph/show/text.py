@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from wimmel.graph.show.captions import names_in, operand, settings, value
+from wimmel.graph.show.captions import names_in, operand, parts, settings, value
 from wimmel.graph.tensor import Tensor, constant
 from wimmel.graph.tracing import Graph
 
-WIDEST = 64
+WIDEST = 72
 """Steps longer than this do not push the column of shapes further to the right."""
 
 
@@ -37,8 +37,8 @@ def to_text(graph: Graph) -> str:
     return %2
     """
     names = names_in(graph)
-    steps = [tensor for tensor in graph.nodes() if tensor in names and tensor not in graph.inputs]
-    rows = [(_step(tensor, names), f"{tensor.dtype} {tensor.shape}", tensor.scope) for tensor in [*graph.inputs, *steps]]
+    shown = [tensor for tensor in parts(graph) if tensor in names]
+    rows = [(_step(tensor, names), f"{tensor.dtype} {tensor.shape}", tensor.scope) for tensor in shown]
     first = min(max((len(step) for step, _, _ in rows), default=0), WIDEST)
     second = max((len(form) for _, form, scope in rows if scope), default=0)
     lines = [

@@ -1,0 +1,251 @@
+"""Where boxes go and how lines run between them, in a drawing from top to bottom: sizes and connections in, places out.
+
+The layered method of Sugiyama, Tagawa and Toda ("Methods for visual understanding of hierarchical system structures",
+IEEE Transactions on Systems, Man, and Cybernetics 11, 1981): rows along the connections, an order within each row that
+crosses few lines, then places that keep lines short and straight. A line that passes a row has a bend of no width there.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right, insort
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+ORDERING_SWEEPS = 16
+PLACING_SWEEPS = 24
+STRAIGHTNESS = {0: 1.0, 1: 3.0, 2: 10.0}
+"""How strongly a piece of a line pulls its ends together, by how many of them are bends."""
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How far a box reaches to the left and right of where lines meet it, and its height."""
+
+    left: float
+    right: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Spacing:
+    """Free space between the boxes of a row, between a box and a passing line, and between rows."""
+
+    boxes: float = 26
+    lines: float = 14
+    rows: float = 34
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Places of boxes (where lines meet them, and the middle of their height), and the bends of each connection.
+
+    A bend is (x, top, bottom): the line runs straight down through the row there.
+    """
+
+    places: tuple[tuple[float, float], ...]
+    bends: tuple[tuple[tuple[float, float, float], ...], ...]
+
+
+def rows_of(count: int, connections: Sequence[tuple[int, int]]) -> list[int]:
+    """A row for each of `count` boxes, so that every connection leads downwards.
+
+    Boxes are numbered so that connections lead from lower to higher numbers. Each is as high up as what it comes from
+    allows, unless more lines leave than enter it: then it moves down to where they lead.
+    """
+    before: list[list[int]] = [[] for _ in range(count)]
+    behind: list[list[int]] = [[] for _ in range(count)]
+    for source, target in connections:
+        before[target].append(source)
+        behind[source].append(target)
+    rows = [0] * count
+    for box in range(count):
+        rows[box] = max((rows[source] + 1 for source in before[box]), default=0)
+    for box in reversed(range(count)):
+        if len(behind[box]) > len(before[box]):
+            rows[box] = min(rows[target] for target in behind[box]) - 1
+    return rows
+
+
+def arrange(
+    extents: Sequence[Extent],
+    connections: Sequence[tuple[int, int]],
+    rows: Sequence[int],
+    spacing: Spacing = Spacing(),  # noqa: B008 (frozen)
+) -> Layout:
+    """Places for boxes and bends for lines.
+
+    Parameters
+    ----------
+    extents : sequence of Extent
+    connections : sequence of (int, int)
+        From and to, numbers of boxes; downwards.
+    rows : sequence of int
+        Of each box; see `rows_of`.
+    spacing : Spacing, optional
+
+    Returns
+    -------
+    Layout
+        Its left and top edges may lie anywhere.
+    """
+    chart = _Chart(list(extents), list(rows), [None] * len(extents))
+    chains = [chart.connect(source, target) for source, target in connections]
+    order = _ordered(chart)
+    x = _placed(chart, order, spacing)
+    heights = [max((chart.extents[node].height for node in row), default=0) for row in order]
+    middles, top = [], 0.0
+    for height in heights:
+        middles.append(top + height / 2)
+        top += height + spacing.rows
+    places = tuple((x[box], middles[rows[box]]) for box in range(len(extents)))
+    bends = tuple(
+        tuple(
+            (x[bend], middles[chart.rows[bend]] - heights[chart.rows[bend]] / 2, middles[chart.rows[bend]] + heights[chart.rows[bend]] / 2)
+            for bend in chain
+        )
+        for chain in chains
+    )
+    return Layout(places, bends)
+
+
+@dataclass
+class _Chart:
+    """Boxes and, numbered behind them, bends; every piece of a line leads from one row to the next."""
+
+    extents: list[Extent]
+    rows: list[int]
+    bend_of: list[int | None]
+    above: list[list[int]] = field(default_factory=list)
+    below: list[list[int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.above = [[] for _ in self.extents]
+        self.below = [[] for _ in self.extents]
+
+    def connect(self, source: int, target: int) -> list[int]:
+        """Adds the pieces from one box to the other, and gives the bends between them."""
+        bends = []
+        for row in range(self.rows[source] + 1, self.rows[target]):
+            bends.append(len(self.extents))
+            self.extents.append(Extent(0, 0, 0))
+            self.rows.append(row)
+            self.bend_of.append(source)
+            self.above.append([])
+            self.below.append([])
+        for upper, lower in pairwise([source, *bends, target]):
+            self.below[upper].append(lower)
+            self.above[lower].append(upper)
+        return bends
+
+    def pull(self, one: int, other: int) -> float:
+        return STRAIGHTNESS[(self.bend_of[one] is not None) + (self.bend_of[other] is not None)]
+
+
+# The order within rows
+
+
+def _ordered(chart: _Chart) -> list[list[int]]:
+    """The boxes and bends of each row from left to right: of some sweeps down and up, what crosses fewest lines."""
+    order: list[list[int]] = [[] for _ in range(max(chart.rows, default=-1) + 1)]
+    for node in _depth_first(chart):
+        order[chart.rows[node]].append(node)
+    best, fewest = [list(row) for row in order], _crossings(chart, order)
+    for sweep in range(ORDERING_SWEEPS):
+        if fewest == 0:
+            break
+        down = sweep % 2 == 0
+        neighbours = chart.above if down else chart.below
+        for row in range(1, len(order)) if down else range(len(order) - 2, -1, -1):
+            beside = order[row - 1] if down else order[row + 1]
+            _sort_by_neighbours(order[row], beside, neighbours)
+        crossings = _crossings(chart, order)
+        if crossings < fewest:
+            best, fewest = [list(row) for row in order], crossings
+    return best
+
+
+def _depth_first(chart: _Chart) -> list[int]:
+    """Every box and bend, each chain followed to its end before the next is begun, so that what belongs together stands
+    together from the start."""
+    found: dict[int, None] = {}
+    for start in range(len(chart.extents)):
+        pending = [start]
+        while pending:
+            node = pending.pop()
+            if node in found:
+                continue
+            found[node] = None
+            pending.extend(reversed(chart.below[node]))
+            pending.extend(reversed(chart.above[node]))
+    return list(found)
+
+
+def _sort_by_neighbours(row: list[int], beside: Sequence[int], neighbours: Sequence[Sequence[int]]) -> None:
+    """Sorts a row by the mean place of each one's neighbours in the row beside; who has none keeps its place."""
+    place = {node: number for number, node in enumerate(beside)}
+    wanted = {node: sum(place[other] for other in neighbours[node]) / len(neighbours[node]) for node in row if neighbours[node]}
+    moving = iter(sorted(wanted, key=lambda node: wanted[node]))
+    row[:] = [next(moving) if node in wanted else node for node in row]
+
+
+def _crossings(chart: _Chart, order: Sequence[Sequence[int]]) -> int:
+    """How many pairs of lines cross, counted row by row as the inversions among where lines end."""
+    total = 0
+    for row, next_row in pairwise(order):
+        place = {node: number for number, node in enumerate(next_row)}
+        ends: list[int] = []
+        for node in row:
+            for end in sorted(place[lower] for lower in chart.below[node]):
+                total += len(ends) - bisect_right(ends, end)
+                insort(ends, end)
+    return total
+
+
+# Places
+
+
+def _placed(chart: _Chart, order: Sequence[Sequence[int]], spacing: Spacing) -> list[float]:
+    """A place for every box and bend: row by row, as near to its neighbours as those beside it in the row allow."""
+    x = [0.0] * len(chart.extents)
+    offsets = []
+    for row in order:
+        offset = [0.0]
+        for one, other in pairwise(row):
+            bends = (chart.bend_of[one] is not None) + (chart.bend_of[other] is not None)
+            gap = spacing.boxes if bends == 0 else spacing.lines
+            offset.append(offset[-1] + chart.extents[one].right + gap + chart.extents[other].left)
+        offsets.append(offset)
+        middle = offset[-1] / 2
+        for node, place in zip(row, offset, strict=True):
+            x[node] = place - middle
+    for sweep in range(PLACING_SWEEPS):
+        sides = (chart.above, chart.below) if sweep >= PLACING_SWEEPS - 6 else ((chart.above, chart.below)[sweep % 2],)
+        rows = range(len(order)) if sweep % 2 == 0 else range(len(order) - 1, -1, -1)
+        for row in rows:
+            _settle(chart, x, order[row], offsets[row], sides)
+    return x
+
+
+def _settle(
+    chart: _Chart, x: list[float], row: Sequence[int], offset: Sequence[float], sides: Sequence[Sequence[Sequence[int]]]
+) -> None:
+    """Moves a row's members as near as may be to their neighbours' places, in their order and with their distances.
+
+    With its offset taken from each, the places sought are the nondecreasing numbers nearest to the wanted ones: an
+    isotonic regression, solved by pooling neighbours that are out of order.
+    """
+    pools: list[tuple[float, float, int]] = []
+    for node, start in zip(row, offset, strict=True):
+        pulls = [(chart.pull(node, other), x[other]) for side in sides for other in side[node]]
+        weight = sum(pull for pull, _ in pulls)
+        wanted = sum(pull * place for pull, place in pulls) / weight if weight else x[node]
+        mean, weight, count = wanted - start, weight or 0.05, 1
+        while pools and pools[-1][0] > mean:
+            other, heavy, many = pools.pop()
+            mean = (mean * weight + other * heavy) / (weight + heavy)
+            weight, count = weight + heavy, count + many
+        pools.append((mean, weight, count))
+    settled = [mean for mean, _, count in pools for _ in range(count)]
+    for node, start, place in zip(row, offset, settled, strict=True):
+        x[node] = place + start
