@@ -64,7 +64,8 @@ def chart(path: Path, accuracy: Mapping[str, Mapping[str, float]], x_label: str,
             numbers = [int(number) for number in values]
             percent = [100 * value for value in values.values()]
             axes.plot(numbers, percent, color=colour, marker="o", markersize=4, linewidth=1.6)
-            axes.annotate(name, (numbers[-1], percent[-1]), (8, 0), textcoords="offset points", color=colour, va="center")
+            end = numbers[-1], percent[-1]
+            axes.annotate(name, end, (8, 0), textcoords="offset points", color=colour, va="center")
         axes.set_xscale("log")
         axes.set_xticks(numbers, [f"{number:,}" for number in numbers])
         axes.minorticks_off()

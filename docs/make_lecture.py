@@ -5,9 +5,9 @@
 
 Measuring needs MNIST's four files in the folder mnist of $WIMMEL_DATA, and takes minutes.
 
-In the rows' files a block fenced as ``python`` is shown and run; its output is what it prints, and the value of its last
-line. ``python measured`` is run only to measure, and what it calls `accuracy` is stored. ``python picture`` is run, and not
-shown; it draws into docs/images. ``console measured`` is commands of the shell. All blocks of a row share their names.
+In the rows' files a block fenced as ``python`` is shown and run; its output is what it prints, and the value of its
+last line. ``python measured`` is run only to measure, and what it calls `accuracy` is stored. ``python picture`` is run,
+not shown; it draws into docs/images. ``console measured`` is commands of the shell. The blocks of a row share names.
 """
 
 from __future__ import annotations
@@ -243,7 +243,8 @@ def _stored_outputs(row: Row, figures: Mapping[str, dict[str, Any]]) -> list[tup
     if stored is None or stored["code"] != row.digest:
         what = "was never measured" if stored is None else "has changed since it was measured"
         raise ValueError(f"row {row.name} {what}; run: python docs/make_lecture.py --measure {row.name}")
-    when = f"\n*Measured on {stored['measured']}: {stored['processor_seconds']} s of one processor core, {stored['with']}.*\n"
+    took = f"{stored['processor_seconds']} s of one processor core"
+    when = f"\n*Measured on {stored['measured']}: {took}, {stored['with']}.*\n"
     outputs = stored["outputs"]
     return [(output, when if number == len(outputs) else "") for number, output in enumerate(outputs, start=1)]
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _SUFFIX = ".safetensors"
 _VALIDATION = 0.1
+_LARGEST_SIDE = 64
 
 
 class ModelName(StrEnum):
@@ -146,7 +147,8 @@ def _read(data: Path, model: ModelName, size: str | None, show_progress: bool) -
         if size is not None and _numbers(size, "--size") != tuple(sides):
             raise ValueError("lenet_classic takes pictures of 28x28; leave out --size, or choose --model lenet")
         return read(data, (sides[0], sides[1]), channels, progress=show_progress)
-    return read(data, None if size is None else _numbers(size, "--size"), progress=show_progress)
+    given = None if size is None else _numbers(size, "--size")
+    return read(data, given, progress=show_progress, largest_side=_LARGEST_SIDE)
 
 
 def _numbers(text: str, option: str) -> tuple[int, int]:

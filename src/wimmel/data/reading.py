@@ -194,7 +194,7 @@ def _limited(splits: Splits, size: tuple[int, int] | None, largest_side: int | N
     wanted = within(splits.train.images.shape[2:], largest_side)
     if size is not None or wanted == splits.train.images.shape[2:]:
         return splits
-    return Splits(*(None if part is None else _scaled(part, wanted) for part in splits))
+    return Splits(_scaled(splits.train, wanted), None if splits.test is None else _scaled(splits.test, wanted))
 
 
 def _scaled(part: Dataset, size: tuple[int, int]) -> Dataset:
