@@ -6,8 +6,8 @@
 Measuring needs MNIST's four files in the folder mnist of $WIMMEL_DATA, and takes minutes.
 
 In the rows' files a block fenced as ``python`` is shown and run; its output is what it prints, and the value of its
-last line. ``python measured`` is run only to measure, and what it calls `accuracy` is stored. ``python picture`` is run,
-not shown; it draws into docs/images. ``console measured`` is commands of the shell. The blocks of a row share names.
+last line. ``python measured`` is run only to measure, and what it calls `accuracy` is stored. ``python picture`` is
+run, not shown, and draws into docs/images. ``console measured`` is commands of the shell. A row's blocks share names.
 """
 
 from __future__ import annotations
@@ -157,7 +157,7 @@ def measure(row: Row, draw: bool = False) -> dict[str, Any]:
         for part in row.parts:
             start = _processor_seconds()
             if part.kind == "console measured":
-                outputs.append(_shell(part.text, names))
+                outputs.append(_shell(part.text))
             elif part.kind == "python measured":
                 outputs.append(run(part.text, names, row.name))
             elif part.kind == "python" or (part.kind == "python picture" and draw):
@@ -249,15 +249,15 @@ def _stored_outputs(row: Row, figures: Mapping[str, dict[str, Any]]) -> list[tup
     return [(output, when if number == len(outputs) else "") for number, output in enumerate(outputs, start=1)]
 
 
-def _shell(source: str, names: dict[str, Any]) -> str:
-    """What commands print that are given as at a prompt; the JSON file accuracy.json they leave is the accuracy."""
+def _shell(source: str) -> str:
+    """What wimmel's commands print, given as at a prompt."""
     printed = []
     for line in source.splitlines():
-        command = shlex.split(line.removeprefix("$ "))
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        command = shlex.split(line.removeprefix("$ wimmel "))
+        done = subprocess.run([sys.executable, "-m", "wimmel", *command], capture_output=True, text=True)
+        if done.returncode:
+            raise ValueError(f"{line} failed: {done.stderr}")
         printed.append(done.stdout)
-    if Path("accuracy.json").exists():
-        names["accuracy"] = json.loads(Path("accuracy.json").read_text(encoding="utf-8"))
     return "".join(printed)
 
 

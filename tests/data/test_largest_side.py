@@ -27,9 +27,9 @@ def test_a_given_size_comes_first(tmp_path):
 def test_arrays_are_scaled_down_too(tmp_path, part):
     images = np.random.default_rng(0).integers(0, 256, (4, 30, 60)).astype(np.uint8)
     labels = np.array([0, 1, 0, 1])
-    arrays = (
-        {"x": images, "y": labels} if not part else dict(x_train=images, y_train=labels, x_test=images, y_test=labels)
-    )
+    arrays = {"x": images, "y": labels}
+    if part:
+        arrays = {"x_train": images, "y_train": labels, "x_test": images, "y_test": labels}
     np.savez(tmp_path / "set.npz", **arrays)
     train, test = read(tmp_path / "set.npz", largest_side=20)
     assert train.shape == (1, 10, 20)

@@ -60,7 +60,7 @@ def demo(
     folder = made_folder(output)
     screen = Screen()
     pictures = digits()
-    screen.say(f"{len(pictures):,} hand-written digits of 8x8 pixels (UCI, CC BY 4.0), a quarter held out to test.")
+    screen.say(f"{len(pictures):,} hand-written digits (UCI, CC BY 4.0), a quarter of them held out.")
     _show_examples(screen, pictures)
 
     begun = time.perf_counter()

@@ -6,6 +6,7 @@ Colour is never the only sign of anything, and blue and orange are told apart wi
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -81,7 +82,8 @@ class Screen:
 
         widths = [max(line.cell_len for line in (*picture.split(), caption)) for picture, caption in
                   zip(pictures, captions, strict=True)]  # fmt: skip
-        columns = max(1, min(len(pictures), (self.width + 2) // (max(widths) + 2)))
+        most = max(1, min(len(pictures), (self.width + 2) // (max(widths) + 2)))
+        columns = math.ceil(len(pictures) / math.ceil(len(pictures) / most))  # rows of equal length
         grid = Table.grid(padding=(0, 2, 0, 0))
         for first in range(0, len(pictures), columns):
             grid.add_row(*pictures[first : first + columns])

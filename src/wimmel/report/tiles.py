@@ -43,14 +43,14 @@ class Tile:
 
 
 def tiles_page(path: str | os.PathLike[str], title: str, subtitle: str, tiles: Sequence[Tile]) -> None:
-    """Writes a page of tiles in reading order, eight to a row, all of one width: as wide as their text needs."""
+    """Writes a page of tiles in reading order, at most eight to a row, all of one width: as wide as their text needs."""
     longest = max((len(line.text) + len(line.figure) for tile in tiles for line in tile.lines), default=0)
     lines = max((len(tile.lines) for tile in tiles), default=0)
-    columns = max(1, min(_COLUMNS, len(tiles)))
+    rows = math.ceil(len(tiles) / _COLUMNS)
+    columns = math.ceil(len(tiles) / rows) if rows else 1
     side = min(max(_OF_FEW if len(tiles) <= _COLUMNS else _NARROWEST, (longest + 1) * _CHARACTER), _WIDEST)
     picture_height = max((side * tile.picture.shape[1] / max(tile.picture.shape[1:]) for tile in tiles), default=0.0)
     tile_height = picture_height + lines * _LINE_HEIGHT + 0.3
-    rows = math.ceil(len(tiles) / columns)
     with page(path, columns * (side + _GAP) + 2 * _MARGIN - _GAP, 0.85 + rows * tile_height) as figure:
         heading(figure, title, subtitle, _MARGIN)
         width, height = figure.get_size_inches()

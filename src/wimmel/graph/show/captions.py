@@ -33,9 +33,11 @@ def names_in(graph: Graph) -> dict[Tensor, str]:
     """
     names: dict[Tensor, str] = {}
     taken: Counter[str] = Counter()
+    readers = _layers_that_read(graph)
     for tensor in graph.inputs:
         name = tensor.attributes.get("name") or "input"
-        _give(tensor, f"{tensor.scope}.{name}" if tensor.scope else name, names, taken)
+        layer = readers.get(tensor, "") if kind(tensor) == "parameter" else ""
+        _give(tensor, f"{layer}.{name}" if layer else name, names, taken)
     for path, tensor in graph.labels.items():
         if path and tensor.inputs and tensor not in names:
             _give(tensor, f"@{path}", names, taken)
@@ -50,6 +52,16 @@ def names_in(graph: Graph) -> dict[Tensor, str]:
 def _give(tensor: Tensor, name: str, names: dict[Tensor, str], taken: Counter[str]) -> None:
     taken[name] += 1
     names[tensor] = name if taken[name] == 1 else f"{name}#{taken[name]}"
+
+
+def _layers_that_read(graph: Graph) -> dict[Tensor, str]:
+    """For each input the layer that it was read in, or else the first that computes with it."""
+    readers = {tensor: tensor.scope for tensor in graph.inputs if tensor.scope}
+    for node in graph.nodes():
+        for source in node.inputs:
+            if node.scope and source.primitive is input_:
+                readers.setdefault(source, node.scope)
+    return readers
 
 
 def is_number(tensor: Tensor) -> bool:

@@ -16,6 +16,8 @@ ORDERING_SWEEPS = 16
 PLACING_SWEEPS = 24
 STRAIGHTNESS = {0: 1.0, 1: 3.0, 2: 10.0}
 """How strongly a piece of a line pulls its ends together, by how many of them are bends."""
+SPINE = 1000.0
+"""The same for a line that shall run straight down."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ def rows_of(count: int, connections: Sequence[tuple[int, int]]) -> list[int]:
     """A row for each of `count` boxes, so that every connection leads downwards.
 
     Boxes are numbered so that connections lead from lower to higher numbers. Each is as high up as what it comes from
-    allows, unless more lines leave than enter it: then it moves down to where they lead.
+    allows, unless as many lines leave it as enter it: then it moves down to where they lead.
     """
     before: list[list[int]] = [[] for _ in range(count)]
     behind: list[list[int]] = [[] for _ in range(count)]
@@ -62,7 +64,7 @@ def rows_of(count: int, connections: Sequence[tuple[int, int]]) -> list[int]:
     for box in range(count):
         rows[box] = max((rows[source] + 1 for source in before[box]), default=0)
     for box in reversed(range(count)):
-        if len(behind[box]) > len(before[box]):
+        if behind[box] and len(behind[box]) >= len(before[box]):
             rows[box] = min(rows[target] for target in behind[box]) - 1
     return rows
 
@@ -89,24 +91,39 @@ def arrange(
     Layout
         Its left and top edges may lie anywhere.
     """
-    chart = _Chart(list(extents), list(rows), [None] * len(extents))
+    chart = _Chart(list(extents), list(rows), [False] * len(extents), _spine(connections, rows))
     chains = [chart.connect(source, target) for source, target in connections]
     order = _ordered(chart)
     x = _placed(chart, order, spacing)
-    heights = [max((chart.extents[node].height for node in row), default=0) for row in order]
-    middles, top = [], 0.0
-    for height in heights:
-        middles.append(top + height / 2)
-        top += height + spacing.rows
-    places = tuple((x[box], middles[rows[box]]) for box in range(len(extents)))
-    bends = tuple(
-        tuple(
-            (x[bend], middles[chart.rows[bend]] - heights[chart.rows[bend]] / 2, middles[chart.rows[bend]] + heights[chart.rows[bend]] / 2)
-            for bend in chain
-        )
-        for chain in chains
-    )
+    _close_gaps(chart, order, x, spacing)
+    spans, top = [], 0.0
+    for row in order:
+        bottom = top + max((chart.extents[node].height for node in row), default=0)
+        spans.append((top, bottom))
+        top = bottom + spacing.rows
+    places = tuple((x[box], sum(spans[rows[box]]) / 2) for box in range(len(extents)))
+    bends = tuple(tuple((x[bend], *spans[chart.rows[bend]]) for bend in chain) for chain in chains)
     return Layout(places, bends)
+
+
+def _spine(connections: Sequence[tuple[int, int]], rows: Sequence[int]) -> set[tuple[int, int]]:
+    """The connections that shall run straight down: where the longest way into a box is also the longest way out of one.
+
+    No box has two of them above or two below it.
+    """
+    depth, rest = [0] * len(rows), [0] * len(rows)
+    for source, target in sorted(connections, key=lambda line: rows[line[0]]):
+        depth[target] = max(depth[target], depth[source] + 1)
+    for source, target in sorted(connections, key=lambda line: -rows[line[1]]):
+        rest[source] = max(rest[source], rest[target] + 1)
+    into: dict[int, int] = {}
+    out_of: dict[int, int] = {}
+    for source, target in connections:
+        if target not in into or depth[source] > depth[into[target]]:
+            into[target] = source
+        if source not in out_of or rest[target] > rest[out_of[source]]:
+            out_of[source] = target
+    return {(source, target) for source, target in out_of.items() if into[target] == source}
 
 
 @dataclass
@@ -115,7 +132,8 @@ class _Chart:
 
     extents: list[Extent]
     rows: list[int]
-    bend_of: list[int | None]
+    is_bend: list[bool]
+    spine: set[tuple[int, int]]
     above: list[list[int]] = field(default_factory=list)
     below: list[list[int]] = field(default_factory=list)
 
@@ -130,16 +148,22 @@ class _Chart:
             bends.append(len(self.extents))
             self.extents.append(Extent(0, 0, 0))
             self.rows.append(row)
-            self.bend_of.append(source)
+            self.is_bend.append(True)
             self.above.append([])
             self.below.append([])
+        straight = (source, target) in self.spine
         for upper, lower in pairwise([source, *bends, target]):
             self.below[upper].append(lower)
             self.above[lower].append(upper)
+            if straight:
+                self.spine.add((upper, lower))
         return bends
 
     def pull(self, one: int, other: int) -> float:
-        return STRAIGHTNESS[(self.bend_of[one] is not None) + (self.bend_of[other] is not None)]
+        """How strongly the piece of a line between two pulls them together."""
+        if (one, other) in self.spine or (other, one) in self.spine:
+            return SPINE
+        return STRAIGHTNESS[self.is_bend[one] + self.is_bend[other]]
 
 
 # The order within rows
@@ -184,7 +208,9 @@ def _depth_first(chart: _Chart) -> list[int]:
 def _sort_by_neighbours(row: list[int], beside: Sequence[int], neighbours: Sequence[Sequence[int]]) -> None:
     """Sorts a row by the mean place of each one's neighbours in the row beside; who has none keeps its place."""
     place = {node: number for number, node in enumerate(beside)}
-    wanted = {node: sum(place[other] for other in neighbours[node]) / len(neighbours[node]) for node in row if neighbours[node]}
+    wanted = {
+        node: sum(place[other] for other in neighbours[node]) / len(neighbours[node]) for node in row if neighbours[node]
+    }
     moving = iter(sorted(wanted, key=lambda node: wanted[node]))
     row[:] = [next(moving) if node in wanted else node for node in row]
 
@@ -212,23 +238,21 @@ def _placed(chart: _Chart, order: Sequence[Sequence[int]], spacing: Spacing) -> 
     for row in order:
         offset = [0.0]
         for one, other in pairwise(row):
-            bends = (chart.bend_of[one] is not None) + (chart.bend_of[other] is not None)
-            gap = spacing.boxes if bends == 0 else spacing.lines
+            gap = spacing.lines if chart.is_bend[one] or chart.is_bend[other] else spacing.boxes
             offset.append(offset[-1] + chart.extents[one].right + gap + chart.extents[other].left)
         offsets.append(offset)
         middle = offset[-1] / 2
         for node, place in zip(row, offset, strict=True):
             x[node] = place - middle
     for sweep in range(PLACING_SWEEPS):
-        sides = (chart.above, chart.below) if sweep >= PLACING_SWEEPS - 6 else ((chart.above, chart.below)[sweep % 2],)
-        rows = range(len(order)) if sweep % 2 == 0 else range(len(order) - 1, -1, -1)
-        for row in rows:
-            _settle(chart, x, order[row], offsets[row], sides)
+        down = sweep % 2 == 0  # the last one is upwards
+        for row in range(len(order)) if down else range(len(order) - 1, -1, -1):
+            _settle(chart, x, order[row], offsets[row], chart.above if down else chart.below)
     return x
 
 
 def _settle(
-    chart: _Chart, x: list[float], row: Sequence[int], offset: Sequence[float], sides: Sequence[Sequence[Sequence[int]]]
+    chart: _Chart, x: list[float], row: Sequence[int], offset: Sequence[float], neighbours: Sequence[Sequence[int]]
 ) -> None:
     """Moves a row's members as near as may be to their neighbours' places, in their order and with their distances.
 
@@ -237,7 +261,7 @@ def _settle(
     """
     pools: list[tuple[float, float, int]] = []
     for node, start in zip(row, offset, strict=True):
-        pulls = [(chart.pull(node, other), x[other]) for side in sides for other in side[node]]
+        pulls = [(chart.pull(node, other), x[other]) for other in neighbours[node]]
         weight = sum(pull for pull, _ in pulls)
         wanted = sum(pull * place for pull, place in pulls) / weight if weight else x[node]
         mean, weight, count = wanted - start, weight or 0.05, 1
@@ -249,3 +273,38 @@ def _settle(
     settled = [mean for mean, _, count in pools for _ in range(count)]
     for node, start, place in zip(row, offset, settled, strict=True):
         x[node] = place + start
+
+
+def _close_gaps(chart: _Chart, order: Sequence[Sequence[int]], x: list[float], spacing: Spacing) -> None:
+    """Moves parts that no line connects to the left, up to what stands there in any of their rows."""
+    parts = _connected_parts(chart)
+    parts.sort(key=lambda part: min(x[node] - chart.extents[node].left for node in part))
+    occupied: dict[int, float] = {}
+    leftmost = min((x[node] - chart.extents[node].left for part in parts for node in part), default=0)
+    for part in parts:
+        lefts: dict[int, float] = {}
+        for node in part:
+            row, left = chart.rows[node], x[node] - chart.extents[node].left
+            lefts[row] = min(left, lefts.get(row, left))
+        room = min(left - occupied.get(row, leftmost - 2 * spacing.boxes) for row, left in lefts.items())
+        shift = max(room - 2 * spacing.boxes, 0)
+        for node in part:
+            x[node] -= shift
+            right = x[node] + chart.extents[node].right
+            occupied[chart.rows[node]] = max(right, occupied.get(chart.rows[node], right))
+
+
+def _connected_parts(chart: _Chart) -> list[list[int]]:
+    parts: list[list[int]] = []
+    found: set[int] = set()
+    for start in range(len(chart.extents)):
+        part, pending = [], [start]
+        while pending:
+            node = pending.pop()
+            if node not in found:
+                found.add(node)
+                part.append(node)
+                pending.extend([*chart.above[node], *chart.below[node]])
+        if part:
+            parts.append(part)
+    return parts

@@ -24,8 +24,8 @@ LINE = 15.0
 PAD = 9.0
 TAG_HEIGHT = 19.0
 TAG_GAP = 12.0
-FRAME = 11.0
-LABEL = 13.0
+FRAME = 8.0
+LABEL = 12.0
 
 COLOURS = {
     "product": "#4c7fd0",
@@ -45,6 +45,10 @@ FAMILIES = {
     "window": "sum_pool sum_unpool max_pool max_unpool max_pool_take sum max argmax",
     "moving": "reshape transpose broadcast slice pad flip concatenate take scatter_add cast identity",
 }
+
+
+REARRANGING = frozenset(["reshape", "transpose", "broadcast", "cast", "identity"])
+"""What may be done to a parameter without making it a box of its own."""
 
 
 @dataclass(frozen=True)
@@ -138,39 +142,54 @@ def _title(graph: Graph) -> str:
 
 def _boxes(graph: Graph) -> tuple[list[Box], list[tuple[int, int]], list[int]]:
     """The boxes, the lines between them, and the row of each box."""
-    names, outputs = names_in(graph), set(graph.outputs)
-    used = {source for node in graph.nodes() for source in node.inputs}
-    # A parameter hangs beside what it enters, unless it enters nothing or is itself an output.
-    drawn = [
-        node
-        for node in parts(graph)
-        if kind(node) in ("operation", "input") or node in outputs or (node not in used and not is_number(node))
-    ]
+    names = names_in(graph)
+    tags = _tags_of(graph, names)
+    drawn = [node for node in parts(graph) if node not in tags]
     number = {node: place for place, node in enumerate(drawn)}
     lines = [(number[source], number[node]) for node in drawn for source in dict.fromkeys(node.inputs) if source in number]
     rows = rows_of(len(drawn), lines)
     far = {(source, target) for source, target in lines if rows[target] - rows[source] > LONGEST_LINE}
-    dtype = common_dtype(graph)
-    marks: dict[Tensor, list[str]] = defaultdict(list)
+    tags |= {node: Tag(names[node], COLOURS["reference"], _tip(node, names)) for node in number if node in names}
+    marks: dict[Tensor, list[Tag]] = defaultdict(list)
+    for place in dict.fromkeys(source for source, _ in far):
+        marks[drawn[place]].append(Tag(names[drawn[place]], COLOURS["reference"], "used further down"))
     for place, output in enumerate(graph.outputs):
-        marks[output].append(str(place))
-    named = {drawn[source] for source, _ in far}
-    boxes = []
+        marks[output].append(Tag(f"output {place}", COLOURS["output"], "what the graph gives back"))
+    usual, boxes = common_dtype(graph), []
     for place, node in enumerate(drawn):
-        left = [
-            Tag(_tag_text(source, names), COLOURS[kind(source)], _tip(source, names))
-            if source not in number
-            else Tag(f"{names[source]}", COLOURS["reference"], _tip(source, names))
+        shape = sizes(node) if node.dtype == usual else f"{sizes(node)} {node.dtype}"
+        entering = [
+            tags[source]
             for source in dict.fromkeys(node.inputs)
             if not is_number(source) and (source not in number or (number[source], place) in far)
         ]
-        right = [Tag(names[node], COLOURS["reference"], "used further down")] if node in named else []
-        if node in outputs:
-            right.append(Tag(f"output {', '.join(marks[node])}", COLOURS["output"], "what the graph gives back"))
-        shape = sizes(node) if node.dtype == dtype else f"{sizes(node)} {node.dtype}"
-        lines_of_text = (*caption(node, names), shape)
-        boxes.append(Box(node, lines_of_text, _colour(node), _tip(node, names), tuple(left), tuple(right)))
+        text = (*caption(node, names), shape)
+        boxes.append(Box(node, text, _colour(node), _tip(node, names), tuple(entering), tuple(marks[node])))
     return boxes, [line for line in lines if line not in far], rows
+
+
+def _tags_of(graph: Graph, names: dict[Tensor, str]) -> dict[Tensor, Tag]:
+    """What hangs beside the boxes that it enters: numbers excepted, all that is no data, if it is computed with.
+
+    That is parameters, constants, and what only rearranges one of them; not what is itself an output.
+    """
+    used, outputs = {source for node in graph.nodes() for source in node.inputs}, set(graph.outputs)
+    said: dict[Tensor, str] = {}
+    tags: dict[Tensor, Tag] = {}
+    for node in parts(graph):
+        if node not in used or node in outputs:
+            continue
+        if kind(node) in ("parameter", "constant"):
+            said[node] = caption(node, names)[0]
+        elif node.primitive.name in REARRANGING and node.inputs[0] in said:
+            said[node] = f"{node.primitive.name}({said[node.inputs[0]]})"
+        else:
+            continue
+        origin = node
+        while origin.inputs:
+            (origin,) = origin.inputs
+        tags[node] = Tag(f"{said[node]}  {sizes(node)}", COLOURS[kind(origin)], _tip(node, names))
+    return tags
 
 
 def _colour(node: Tensor) -> str:
@@ -178,10 +197,6 @@ def _colour(node: Tensor) -> str:
         return COLOURS[kind(node)]
     family = next((family for family, names in FAMILIES.items() if node.primitive.name in names.split()), "elementwise")
     return COLOURS[family]
-
-
-def _tag_text(source: Tensor, names: dict[Tensor, str]) -> str:
-    return f"{caption(source, names)[0]}  {sizes(source)}"
 
 
 def _tip(node: Tensor, names: dict[Tensor, str]) -> str:
@@ -242,7 +257,7 @@ def _rectangle(box: Box, place: tuple[float, float]) -> tuple[float, float, floa
 
 def _around(label: str, rectangles: Sequence[tuple[float, float, float, float]]) -> Frame:
     lefts, tops, rights, bottoms = zip(*rectangles, strict=True)
-    return Frame(label, min(lefts) - FRAME - LABEL, min(tops) - FRAME, max(rights) + FRAME, max(bottoms) + FRAME)
+    return Frame(label, min(lefts) - FRAME, min(tops) - FRAME - LABEL, max(rights) + FRAME, max(bottoms) + FRAME)
 
 
 def _overlap(frame: Frame, other: tuple[float, float, float, float]) -> bool:
@@ -263,12 +278,11 @@ def _bounds(boxes: Sequence[Box], layout: Layout, frames: Sequence[Frame]) -> tu
 
 def _frame(frame: Frame) -> str:
     width, height = frame.right - frame.left, frame.bottom - frame.top
-    x, y = frame.left + LABEL, (frame.top + frame.bottom) / 2
     return (
         f'<rect x="{frame.left:.1f}" y="{frame.top:.1f}" width="{width:.1f}" height="{height:.1f}" rx="10" '
         f'fill="#8a94a6" fill-opacity="0.09"/>'
-        f'<text transform="translate({x:.1f} {y:.1f}) rotate(-90)" text-anchor="middle" font-size="10" '
-        f'fill-opacity="0.6">{escape(frame.label)}</text>'
+        f'<text x="{frame.left + 8:.1f}" y="{frame.top + LABEL:.1f}" font-size="10" fill-opacity="0.6">'
+        f"{escape(frame.label)}</text>"
     )
 
 

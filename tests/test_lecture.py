@@ -1,0 +1,144 @@
+"""The lecture's page: its exact calls print again what stands there, its links lead somewhere, every row has its tests. And
+the rows that train on MNIST (test_lecture_measured.py) in small, on the digits that come with wimmel: L1, L11, L33, L38.
+"""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import wimmel as wm
+from wimmel import nn
+
+ROOT = Path(__file__).parent.parent
+EXPECTED = {f"L{number}" for number in (*range(1, 9), *range(11, 34), 38)}
+
+
+def the_generator():
+    spec = importlib.util.spec_from_file_location("make_lecture", ROOT / "docs" / "make_lecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+lecture = the_generator()
+ROWS = lecture.read_rows()
+FIGURES = lecture.read_figures()
+PAGE = lecture.PAGE.read_text(encoding="utf-8")
+SECTIONS = re.split(r"^(?=###? )", PAGE, flags=re.MULTILINE)
+
+
+def test_the_page_has_every_row_once():
+    names = [row.name for row in ROWS if row.name]
+    assert set(names) == EXPECTED
+    assert len(names) == len(EXPECTED)
+    assert len(SECTIONS) == len(ROWS)
+
+
+@pytest.mark.parametrize("place", range(len(ROWS)), ids=[row.name or "text" for row in ROWS])
+def test_the_page_shows_what_its_calls_print(place):
+    assert SECTIONS[place] == lecture.rendered(ROWS[place], FIGURES)
+
+
+def test_a_call_that_prints_something_else_is_noticed():
+    """That the comparison can fail."""
+    row = next(row for row in ROWS if row.name == "L12")
+    changed = lecture.Row(
+        "L12", tuple(lecture.Part(p.kind, p.text.replace("arange(9)", "arange(1, 10)")) for p in row.parts)
+    )
+    assert lecture.rendered(changed, FIGURES) not in PAGE
+    assert lecture.rendered(row, FIGURES) in PAGE
+
+
+def test_figures_of_code_that_changed_are_refused():
+    row = lecture.Row("L1", (lecture.Part("python measured", "accuracy = {}\n"),))
+    with pytest.raises(
+        ValueError, match=r"has changed since it was measured; run: python docs/make_lecture.py --measure L1"
+    ):
+        lecture.rendered(row, FIGURES)
+    with pytest.raises(ValueError, match="was never measured"):
+        lecture.rendered(row, {})
+
+
+def test_links_and_pictures_of_the_page_exist():
+    for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
+        assert (lecture.DOCS / target).exists(), target
+
+
+@pytest.mark.parametrize("section", [s for s in SECTIONS if s.startswith("### L")], ids=lambda s: s.split()[1])
+def test_every_row_links_to_tests_named_after_it(section):
+    number = int(section.split()[1][1:])
+    linked = re.findall(r"\]\(\.\./(tests/[^)]+)\)", section)
+    assert linked
+    for path in linked:
+        assert re.search(rf"def test_L0?{number}_", (ROOT / path).read_text(encoding="utf-8")), path
+
+
+# the trained rows in small: 1,797 digits of 8 x 8 pixels, a quarter of them to test on
+
+DIGITS = wm.data.digits()
+TRAIN, TEST = DIGITS.split(0.25, seed=0)
+
+
+def perceptron(hidden=(128,)):
+    return wm.models.mlp((1, 8, 8), 10, hidden, seed=0)
+
+
+def convolutional():
+    layers = []
+    for channels, following in ((1, 16), (16, 32)):
+        layers += [nn.Conv2d(channels, following, 3, padding=1), nn.BatchNorm2d(following), nn.ReLU(), nn.MaxPool2d(2)]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, 10)).initialize(0)
+
+
+def accuracy(net, train=TRAIN, test=TEST, epochs=5, batch_size=32):
+    trainer = wm.Trainer(net, wm.optim.Adam(3e-3), batch_size=batch_size, schedule="one-cycle")
+    trainer.fit(train, epochs=epochs, progress=False)
+    return wm.evaluate(net, test).accuracy
+
+
+def permuted(data):
+    order = np.random.default_rng(0).permutation(64)
+    pixels = data.images.reshape(len(data), 64)[:, order]
+    return wm.data.Dataset(pixels.reshape(data.images.shape), data.labels, data.classes)
+
+
+def test_L1_an_mlp_trained_on_permuted_pixels_is_the_same_network_with_permuted_columns():
+    """Through a whole training, if the first weights are permuted alike: nothing in an MLP knows where a pixel was."""
+    order = np.random.default_rng(0).permutation(64)
+    net, shuffled = perceptron(), perceptron()
+    shuffled[1].weight = net[1].weight[:, order]
+    pictures = TRAIN.images.reshape(len(TRAIN), 64).astype(np.float32) / 255
+    for trained, images in ((net, pictures), (shuffled, pictures[:, order])):
+        trainer = wm.Trainer(trained, wm.optim.SGD(0.1))
+        trainer.fit((images, TRAIN.labels), epochs=2, progress=False)
+    np.testing.assert_allclose(shuffled[1].weight, net[1].weight[:, order], atol=1e-4)
+    np.testing.assert_allclose(shuffled(pictures[:, order]), net(pictures), atol=1e-3)
+
+
+def test_L1_permuted_pixels_hurt_a_cnn_and_not_an_mlp():
+    for_mlp = accuracy(perceptron()) - accuracy(perceptron(), permuted(TRAIN), permuted(TEST))
+    for_cnn = accuracy(convolutional()) - accuracy(convolutional(), permuted(TRAIN), permuted(TEST))
+    assert abs(for_mlp) < 0.015
+    assert for_cnn > 0.012
+
+
+def test_L11_a_network_of_1d_convolutions_reads_digits_column_by_column():
+    net = nn.Sequential(nn.Flatten(1, 2), *wm.models.sequence_network(channels=8, classes=10)).initialize(0)
+    assert all(not isinstance(layer, nn.Conv2d) for layer in net)
+    assert accuracy(net) > 0.93
+
+
+def test_L33_lenet_learns_real_digits():
+    assert accuracy(wm.models.lenet(size=(8, 8), width=(16, 32), seed=0)) > 0.93
+
+
+def test_L38_a_cnn_learns_more_from_300_digits_than_an_mlp_with_more_parameters():
+    assert convolutional().parameter_count() < perceptron().parameter_count()
+    few = TRAIN.take(300, seed=0)
+    assert (
+        accuracy(convolutional(), few, epochs=10, batch_size=16)
+        > accuracy(perceptron(), few, epochs=10, batch_size=16) + 0.01
+    )

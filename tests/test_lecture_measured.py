@@ -1,0 +1,68 @@
+"""The rows of the lecture's page that train on MNIST, measured again: the figures stored with the page must come out, and
+what the page says about them must hold.
+
+A training repeated on the same machine gives the same bits. On another one, sums are rounded differently, and after some
+thousand updates a few pictures in ten thousand are answered differently; so each row states how far its figures may lie
+from those stored.
+"""
+
+import importlib.util
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parent.parent
+
+
+def the_generator():
+    spec = importlib.util.spec_from_file_location("make_lecture", ROOT / "docs" / "make_lecture.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def measured_again(name, within):
+    """The accuracies of a row, measured now; each lies within that distance of the one stored."""
+    if not os.environ.get("WIMMEL_DATA"):
+        pytest.skip("set WIMMEL_DATA to a folder that holds mnist/ to run this test")
+    lecture = the_generator()
+    (row,) = (row for row in lecture.read_rows() if row.name == name)
+    found, stored = lecture.measure(row)["accuracy"], lecture.read_figures()[name]["accuracy"]
+    assert flat(found) == pytest.approx(flat(stored), abs=within)
+    return found
+
+
+def flat(accuracy):
+    return {
+        f"{name}, {part}" if part else name: value
+        for name, values in accuracy.items()
+        for part, value in (values.items() if isinstance(values, dict) else [("", values)])
+    }
+
+
+def test_L1_permuted_pixels_leave_an_mlp_where_it_was_and_hurt_a_cnn():
+    accuracy = measured_again("L1", within=0.005)
+    assert abs(accuracy["MLP, in order"] - accuracy["MLP, permuted"]) < 0.005
+    assert accuracy["CNN, in order"] - accuracy["CNN, permuted"] > 0.01
+    assert accuracy["CNN, in order"] > accuracy["MLP, in order"]
+
+
+def test_L11_a_network_of_1d_convolutions_reads_digits_as_sequences():
+    accuracy = measured_again("L11", within=0.005)
+    assert accuracy["left to right"] > 0.97
+    assert accuracy["left to right"] > accuracy["another order"]
+
+
+def test_L33_lenet_reaches_its_published_level():
+    accuracy = measured_again("L33", within=0.003)
+    assert accuracy["digits"] >= 0.99
+    assert accuracy["classic"] >= 0.975
+
+
+def test_L38_a_cnn_needs_fewer_examples_than_an_mlp():
+    accuracy = measured_again("L38", within=0.02)
+    for pictures in ("100", "300", "1000", "3000", "10000"):
+        assert accuracy["CNN"][pictures] > accuracy["MLP"][pictures] + 0.005
