@@ -2,8 +2,8 @@
 
     python benchmarks/spine.py [--rounds 5] [--json]
 
-Every measurement is a process of its own, contenders alternate, and best and median are shown. The reference backend is the
-oracle, not the product: it is here so that the compiler has something to be compared with.
+Every measurement is a process of its own, contenders alternate, and best and median are shown. The reference backend is
+the oracle, not the product: it is here so that the compiler has something to be compared with.
 """
 
 from __future__ import annotations

@@ -45,7 +45,11 @@ def test_lenet_refuses_pictures_that_vanish():
 
 @pytest.mark.parametrize(
     ("net", "shape"),
-    [(lenet(3, 1, (8, 8), seed=0), (1, 8, 8)), (mlp((1, 8, 8), 3, seed=0), (1, 8, 8)), (sequence_network(2, 3, 8, 0), (2, 20))],
+    [
+        (lenet(3, 1, (8, 8), seed=0), (1, 8, 8)),
+        (mlp((1, 8, 8), 3, seed=0), (1, 8, 8)),
+        (sequence_network(2, 3, 8, 0), (2, 20)),
+    ],
 )
 def test_every_model_learns_a_small_batch_by_heart(net, shape):
     generator = np.random.default_rng(0)
@@ -60,7 +64,9 @@ def test_every_model_learns_a_small_batch_by_heart(net, shape):
     assert step(net, x)[0] < 0.3 * first
 
 
-@pytest.mark.parametrize("build", [lenet, lenet_classic, lambda **k: mlp(4, 2, **k), lambda **k: sequence_network(1, 2, **k)])
+@pytest.mark.parametrize(
+    "build", [lenet, lenet_classic, lambda **k: mlp(4, 2, **k), lambda **k: sequence_network(1, 2, **k)]
+)
 def test_a_seed_fixes_the_parameters(build):
     for one, two in zip(build(seed=1).state_dict().values(), build(seed=1).state_dict().values(), strict=True):
         np.testing.assert_array_equal(one, two)

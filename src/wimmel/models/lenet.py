@@ -43,8 +43,8 @@ def lenet(
 
     References
     ----------
-    LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition" (1998). Lecture rows L30
-    and L33.
+    LeCun, Bottou, Bengio and Haffner, "Gradient-based learning applied to document recognition" (1998). Lecture rows
+    L30 and L33.
 
     Examples
     --------
@@ -83,8 +83,8 @@ def lenet_classic(classes: int = 10, seed: int | None = None) -> nn.Sequential:
     """LeNet-5 in the form that textbooks give: sigmoids, average pooling, 61,706 parameters for ten classes.
 
     The network of 1998 differed in four ways: its pooling multiplied each mean by a trained coefficient and added a
-    trained bias; each channel of the second convolution saw only a chosen set of the first's six; the squashing function
-    was a scaled tanh; and its outputs were distances to drawn figures (radial basis functions).
+    trained bias; each channel of the second convolution saw only a chosen set of the first's six; the squashing
+    function was a scaled tanh; and its outputs were distances to drawn figures (radial basis functions).
 
     Parameters
     ----------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 from wimmel import nn
 
@@ -37,7 +38,7 @@ def mlp(
     """
     sizes = [inputs if isinstance(inputs, int) else math.prod(inputs), *hidden]
     layers: list[nn.Module] = [nn.Flatten()]
-    for size, following in zip(sizes, sizes[1:], strict=False):
+    for size, following in pairwise(sizes):
         layers += [nn.Linear(size, following), nn.ReLU()]
     net = nn.Sequential(*layers, nn.Linear(sizes[-1], classes))
     return net if seed is None else net.initialize(seed)

@@ -1,6 +1,7 @@
 """First values of parameters: functions from a shape and a random generator to an array.
 
-They are partial applications of plain functions, so that networks can be pickled. With fan_in the number of inputs that one output sums over, and fan_out the number of outputs that one input reaches.
+fan_in is the number of inputs that one output sums over, fan_out the number of outputs that one input reaches. All are
+partial applications of plain functions, so that networks can be pickled.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def orthogonal(gain: float = 1.0) -> Initializer:
 
     References
     ----------
-    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear networks" (2014).
+    Saxe, McClelland and Ganguli, "Exact solutions to the nonlinear dynamics of learning in deep linear networks"
+    (2014).
     """
     return partial(_orthogonal, gain)
 

@@ -146,9 +146,9 @@ def receptive_field(
     Returns
     -------
     FieldOfView, or with an index a tuple of slices; None if nothing is seen
-        Without an index, the window that all elements share: it prints as size, stride and place along the spatial axes,
-        and has them as numbers; padding counts, so it may be larger than what it lies on. With one, the (channels, rows,
-        columns) which that element sees, clipped in every layer on the way to what exists.
+        Without an index, the window that all elements share: it prints as size, stride and place along the spatial
+        axes, and has them as numbers; padding counts, so it may be larger than what it lies on. With one, the
+        (channels, rows, columns) which that element sees, clipped in every layer on the way to what exists.
 
     Raises
     ------

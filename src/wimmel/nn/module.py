@@ -95,8 +95,8 @@ class Module:
     """A layer or a network: set attributes in `__init__`, compute in `forward`.
 
     Attributes set to a `Parameter`, a `Buffer`, a module, or a list or dict of modules are found by `parameters()`,
-    `state_dict()` and `save`. Reading a parameter gives its array, or its tensor while a function is recorded. Setting it
-    again replaces the array, which keeps its shape and dtype; arrays are read-only, so nothing changes unnoticed.
+    `state_dict()` and `save`. Reading a parameter gives its array, or its tensor while a function is recorded. Setting
+    it again replaces the array, which keeps its shape and dtype; arrays are read-only, so nothing changes unnoticed.
 
     Calling
     -------

@@ -48,8 +48,8 @@ class _BatchNorm(Module):
     def forward(self, x: Any) -> Any:
         if len(x.shape) not in self.ranks or x.shape[1] != self.num_features:
             raise ValueError(
-                f"{type(self).__name__} was given shape {x.shape}; it takes {' or '.join(map(str, self.ranks))} axes with "
-                f"{self.num_features} channels on the second"
+                f"{type(self).__name__} was given shape {x.shape}; it takes {' or '.join(map(str, self.ranks))} axes "
+                f"with {self.num_features} channels on the second"
             )
         settings = (self.weight, self.bias)
         if not self.track_running_stats:

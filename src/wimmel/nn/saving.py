@@ -1,7 +1,7 @@
 """Networks as files: parameters in safetensors, and beside them, as JSON, how to build the network they belong to.
 
-A file never holds code. It can be rebuilt if every module in it is a built-in layer or a block of `wimmel.models`, whose
-constructor arguments are stored under the names by which the layer keeps them.
+A file never holds code. It can be rebuilt if every module in it is a built-in layer or a block of `wimmel.models`,
+whose constructor arguments are stored under the names by which the layer keeps them.
 """
 
 from __future__ import annotations
@@ -79,8 +79,8 @@ def load(path: Any) -> Module:
     tensors, document = load_tensors(path)
     if not isinstance(document, dict) or not isinstance(document.get("architecture"), dict):
         raise ValueError(
-            f"{path} holds tensors but not how to build their network, so it was not written by a wimmel network's save; "
-            "build the network and give it what wimmel.files.load_plain_tensors reads: net.load_state_dict(...)"
+            f"{path} holds tensors but not how to build their network, so it was not written by a wimmel network's "
+            "save; build the network and give it what wimmel.files.load_plain_tensors reads: net.load_state_dict(...)"
         )
     try:
         # a forged size could ask for more memory than there is before any parameter is compared
@@ -102,8 +102,8 @@ def description(value: Any) -> Any:
         name = type(value).__name__
         if BUILT_IN.get(name) is not type(value):
             raise ValueError(
-                f"{name} is not a layer that a file can rebuild; build the network from wimmel's layers, or save only its "
-                "parameters: wimmel.files.save_tensors(path, net.state_dict())"
+                f"{name} is not a layer that a file can rebuild; build the network from wimmel's layers, or save only "
+                "its parameters: wimmel.files.save_tensors(path, net.state_dict())"
             )
         arguments = {}
         for parameter in inspect.signature(type(value)).parameters.values():

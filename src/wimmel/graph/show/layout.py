@@ -93,14 +93,17 @@ def arrange(
     """
     chart = _Chart(list(extents), list(rows), [False] * len(extents), _spine(connections, rows))
     chains = [chart.connect(source, target) for source, target in connections]
-    order = _ordered(chart)
-    x = _placed(chart, order, spacing)
-    _close_gaps(chart, order, x, spacing)
-    spans, top = [], 0.0
-    for row in order:
-        bottom = top + max((chart.extents[node].height for node in row), default=0)
-        spans.append((top, bottom))
-        top = bottom + spacing.rows
+    x = [0.0] * len(chart.extents)
+    occupied: dict[int, float] = {}
+    for part in _connected_parts(chart):
+        order = _ordered(chart, part)
+        _place(chart, order, x, spacing)
+        _put_beside(chart, part, x, occupied, spacing)
+    heights = [0.0] * (max(rows, default=-1) + 1)
+    for extent, row in zip(extents, rows, strict=True):
+        heights[row] = max(heights[row], extent.height)
+    tops = [sum(heights[:row]) + spacing.rows * row for row in range(len(heights))]
+    spans = [(top, top + height) for top, height in zip(tops, heights, strict=True)]
     places = tuple((x[box], sum(spans[rows[box]]) / 2) for box in range(len(extents)))
     bends = tuple(tuple((x[bend], *spans[chart.rows[bend]]) for bend in chain) for chain in chains)
     return Layout(places, bends)
@@ -169,11 +172,12 @@ class _Chart:
 # The order within rows
 
 
-def _ordered(chart: _Chart) -> list[list[int]]:
+def _ordered(chart: _Chart, part: Sequence[int]) -> list[list[int]]:
     """The boxes and bends of each row from left to right: of some sweeps down and up, what crosses fewest lines."""
-    order: list[list[int]] = [[] for _ in range(max(chart.rows, default=-1) + 1)]
-    for node in _depth_first(chart):
-        order[chart.rows[node]].append(node)
+    first = min(chart.rows[node] for node in part)
+    order: list[list[int]] = [[] for _ in range(max(chart.rows[node] for node in part) - first + 1)]
+    for node in part:
+        order[chart.rows[node] - first].append(node)
     best, fewest = [list(row) for row in order], _crossings(chart, order)
     for sweep in range(ORDERING_SWEEPS):
         if fewest == 0:
@@ -187,22 +191,6 @@ def _ordered(chart: _Chart) -> list[list[int]]:
         if crossings < fewest:
             best, fewest = [list(row) for row in order], crossings
     return best
-
-
-def _depth_first(chart: _Chart) -> list[int]:
-    """Every box and bend, each chain followed to its end before the next is begun, so that what belongs together stands
-    together from the start."""
-    found: dict[int, None] = {}
-    for start in range(len(chart.extents)):
-        pending = [start]
-        while pending:
-            node = pending.pop()
-            if node in found:
-                continue
-            found[node] = None
-            pending.extend(reversed(chart.below[node]))
-            pending.extend(reversed(chart.above[node]))
-    return list(found)
 
 
 def _sort_by_neighbours(row: list[int], beside: Sequence[int], neighbours: Sequence[Sequence[int]]) -> None:
@@ -231,9 +219,8 @@ def _crossings(chart: _Chart, order: Sequence[Sequence[int]]) -> int:
 # Places
 
 
-def _placed(chart: _Chart, order: Sequence[Sequence[int]], spacing: Spacing) -> list[float]:
-    """A place for every box and bend: row by row, as near to its neighbours as those beside it in the row allow."""
-    x = [0.0] * len(chart.extents)
+def _place(chart: _Chart, order: Sequence[Sequence[int]], x: list[float], spacing: Spacing) -> None:
+    """Gives every box and bend a place: row by row, as near to its neighbours as those beside it in the row allow."""
     offsets = []
     for row in order:
         offset = [0.0]
@@ -248,7 +235,6 @@ def _placed(chart: _Chart, order: Sequence[Sequence[int]], spacing: Spacing) -> 
         down = sweep % 2 == 0  # the last one is upwards
         for row in range(len(order)) if down else range(len(order) - 1, -1, -1):
             _settle(chart, x, order[row], offsets[row], chart.above if down else chart.below)
-    return x
 
 
 def _settle(
@@ -275,26 +261,23 @@ def _settle(
         x[node] = place + start
 
 
-def _close_gaps(chart: _Chart, order: Sequence[Sequence[int]], x: list[float], spacing: Spacing) -> None:
-    """Moves parts that no line connects to the left, up to what stands there in any of their rows."""
-    parts = _connected_parts(chart)
-    parts.sort(key=lambda part: min(x[node] - chart.extents[node].left for node in part))
-    occupied: dict[int, float] = {}
-    leftmost = min((x[node] - chart.extents[node].left for part in parts for node in part), default=0)
-    for part in parts:
-        lefts: dict[int, float] = {}
-        for node in part:
-            row, left = chart.rows[node], x[node] - chart.extents[node].left
-            lefts[row] = min(left, lefts.get(row, left))
-        room = min(left - occupied.get(row, leftmost - 2 * spacing.boxes) for row, left in lefts.items())
-        shift = max(room - 2 * spacing.boxes, 0)
-        for node in part:
-            x[node] -= shift
-            right = x[node] + chart.extents[node].right
-            occupied[chart.rows[node]] = max(right, occupied.get(chart.rows[node], right))
+def _put_beside(
+    chart: _Chart, part: Sequence[int], x: list[float], occupied: dict[int, float], spacing: Spacing
+) -> None:
+    """Moves a part to the right of those already there, as far as they reach in its rows, and notes how far it reaches."""
+    lefts: dict[int, float] = {}
+    for node in part:
+        row, left = chart.rows[node], x[node] - chart.extents[node].left
+        lefts[row] = min(left, lefts.get(row, left))
+    shift = max((occupied[row] - left + 2 * spacing.boxes for row, left in lefts.items() if row in occupied), default=0)
+    for node in part:
+        x[node] += shift
+        right = x[node] + chart.extents[node].right
+        occupied[chart.rows[node]] = max(right, occupied.get(chart.rows[node], right))
 
 
 def _connected_parts(chart: _Chart) -> list[list[int]]:
+    """The boxes and bends that lines connect, part by part; in each, one line followed to its end before the next."""
     parts: list[list[int]] = []
     found: set[int] = set()
     for start in range(len(chart.extents)):
@@ -304,7 +287,7 @@ def _connected_parts(chart: _Chart) -> list[list[int]]:
             if node not in found:
                 found.add(node)
                 part.append(node)
-                pending.extend([*chart.above[node], *chart.below[node]])
+                pending.extend([*reversed(chart.below[node]), *reversed(chart.above[node])])
         if part:
             parts.append(part)
     return parts
