@@ -28,6 +28,8 @@ def gallery(
 ) -> None:
     """Nothing; the file then shows rows of arrays: gray where none is negative, else red above zero and blue below.
 
+    The red and blue ones of a row share one scale.
+
     Parameters
     ----------
     path : Path
@@ -46,10 +48,11 @@ def gallery(
     with page(path, width, top + len(rows) * (side + 0.12) + _MARGIN - 0.1) as figure:
         for number, row in enumerate(rows):
             down = top + number * (side + 0.12)
+            strongest = max((float(np.abs(array).max()) for array in row if array.min() < 0), default=1.0)
             for place, array in enumerate(row):
                 height, breadth = (side * size / max(array.shape) for size in array.shape)
                 axes = axes_at(figure, left + place * step, down, breadth, height)
-                _show(axes, array)
+                _show(axes, array, strongest)
                 if titles and number == 0:
                     axes.set_title(titles[place], fontsize=8, loc="left", pad=4)
                 if names and place == 0:
@@ -90,9 +93,9 @@ def curves(path: Path, functions: Sequence[Callable[[np.ndarray], Any]]) -> None
             axes.set_ylim(-2, 4.2)
 
 
-def _show(axes: Any, array: np.ndarray) -> None:
-    largest = float(np.abs(array).max()) or 1.0
+def _show(axes: Any, array: np.ndarray, strongest: float) -> None:
     signed = array.min() < 0
+    largest = strongest if signed else float(array.max()) or 1.0
     axes.imshow(
         array,
         cmap="RdBu_r" if signed else "gray",

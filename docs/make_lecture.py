@@ -215,7 +215,7 @@ def _parts(piece: str) -> Iterator[Part]:
     for block in fenced.finditer(piece):
         yield Part("", _with_links(piece[end : block.start()]))
         yield Part(block[1], block[2])
-        end = block.end()
+        end = block.end() + (block[1] == "python picture")  # not shown, nor is the empty line after it
     yield Part("", _with_links(piece[end:]))
 
 

@@ -1,5 +1,5 @@
-"""The lecture's page: its exact calls print again what stands there, its links lead somewhere, every row has its tests. And
-the rows that train on MNIST (test_lecture_measured.py) in small, on the digits that come with wimmel: L1, L11, L33, L38.
+"""The lecture's page: its exact calls print again what stands there, its links lead somewhere, every row has its
+tests. And the rows that train on MNIST, L1, L11, L33 and L38, in small, on the digits that come with wimmel.
 """
 
 import importlib.util

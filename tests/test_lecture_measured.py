@@ -1,9 +1,9 @@
-"""The rows of the lecture's page that train on MNIST, measured again: the figures stored with the page must come out, and
-what the page says about them must hold.
+"""The rows of the lecture's page that train on MNIST, measured again: the figures stored with the page must come out,
+and what the page says about them must hold.
 
-A training repeated on the same machine gives the same bits. On another one, sums are rounded differently, and after some
-thousand updates a few pictures in ten thousand are answered differently; so each row states how far its figures may lie
-from those stored.
+A training repeated on the same machine gives the same bits. On another one sums are rounded differently, copies of MNIST
+are in circulation whose pictures come in another order, and after thousands of updates either changes some answers; so
+each row states how far its figures may lie from those stored.
 """
 
 import importlib.util
@@ -44,14 +44,14 @@ def flat(accuracy):
 
 
 def test_L1_permuted_pixels_leave_an_mlp_where_it_was_and_hurt_a_cnn():
-    accuracy = measured_again("L1", within=0.005)
+    accuracy = measured_again("L1", within=0.01)
     assert abs(accuracy["MLP, in order"] - accuracy["MLP, permuted"]) < 0.005
     assert accuracy["CNN, in order"] - accuracy["CNN, permuted"] > 0.01
     assert accuracy["CNN, in order"] > accuracy["MLP, in order"]
 
 
 def test_L11_a_network_of_1d_convolutions_reads_digits_as_sequences():
-    accuracy = measured_again("L11", within=0.005)
+    accuracy = measured_again("L11", within=0.01)
     assert accuracy["left to right"] > 0.97
     assert accuracy["left to right"] > accuracy["another order"]
 
@@ -63,6 +63,8 @@ def test_L33_lenet_reaches_its_published_level():
 
 
 def test_L38_a_cnn_needs_fewer_examples_than_an_mlp():
-    accuracy = measured_again("L38", within=0.02)
+    accuracy = measured_again("L38", within=0.03)
     for pictures in ("100", "300", "1000", "3000", "10000"):
         assert accuracy["CNN"][pictures] > accuracy["MLP"][pictures] + 0.005
+    for fewer, more in (("300", "1000"), ("1000", "3000"), ("3000", "10000")):
+        assert accuracy["CNN"][fewer] > accuracy["MLP"][more]

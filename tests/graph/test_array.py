@@ -353,6 +353,7 @@ def test_shapes_change_as_in_numpy(x: np.ndarray, data: st.DataObject) -> None:
     assert_agrees(lambda x: array.expand_dims(x, place), grown, x)
     assert_agrees(lambda x: array.squeeze(x, place), x, grown)
     assert_agrees(array.squeeze, np.squeeze(grown), grown)
+    assert_agrees(lambda x: array.broadcast_to(x, 4), np.ones(4), np.ones(1))
     wider = (data.draw(st.integers(0, 3)), *(3 if size == 1 else size for size in x.shape))
     assert_agrees(lambda x: array.broadcast_to(x, wider), np.broadcast_to(x, wider), x)
 
@@ -418,6 +419,13 @@ def test_what_does_not_fit_is_refused_in_a_sentence_on_arrays_and_tensors(
     ("call", "sentence"),
     [
         (lambda x: array.reshape(x, (2.0, 3)), "sizes are whole numbers"),
+        (lambda x: array.broadcast_to(x, 2.0), "sizes are whole numbers"),
+        (lambda x: array.sum(x, 1.0), "an axis is a whole number"),
+        (
+            lambda x: array.moveaxis(x, (0, 1), (1, 0)),
+            r"moveaxis was given the axis \(0, 1\); an axis is a whole number",
+        ),
+        (lambda x: array.expand_dims(x, (0, 1)), "an axis is a whole number"),
         (lambda x: array.take(x, np.array([0.0])), "indices are integers"),
         (lambda x: array.one_hot(x, 3), "classes are integers"),
         (lambda x: array.cast(x, np.float16), "float16"),

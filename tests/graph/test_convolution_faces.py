@@ -94,7 +94,7 @@ def test_the_three_faces_are_adjoint(layer: tuple[np.ndarray, np.ndarray, dict[s
     assert abs(np.vdot(w, convolution_weight_gradient(x, g, kernel=w.shape[2:], **geometry)) - number) < 1e-12 * scale
 
 
-def test_pictures_are_taken_a_few_at_a_time_where_patches_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_and_taps_are_taken_a_few_at_a_time_where_patches_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     x, w = rng.integers(-9, 9, (5, 4, 6, 5)), rng.integers(-9, 9, (6, 2, 3, 2))
     geometry = {"stride": (2, 1), "padding": ((1, 0), (0, 2)), "dilation": (1, 2), "groups": 2}
@@ -109,8 +109,8 @@ def test_pictures_are_taken_a_few_at_a_time_where_patches_are_large(monkeypatch:
 
     module = sys.modules[primitives.convolution.definition.__module__]
     at_once = faces()
-    patches_of_two_pictures = 2 * 4 * 6 * g.shape[2] * g.shape[3] * 8
-    for memory in (1, patches_of_two_pictures):
+    one_tap_of_one_picture = 4 * g.shape[2] * g.shape[3] * 8
+    for memory in (1, 4 * one_tap_of_one_picture, 2 * 6 * one_tap_of_one_picture):
         monkeypatch.setattr(module, "PATCH_BYTES", memory)
         for found, expected in zip(faces(), at_once, strict=True):
             np.testing.assert_array_equal(found, expected)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 
 from oracles import assert_gradients_match, examples, finite_difference, recorded
-from wimmel.graph import array, evaluate, gradients, scope, trace
+from wimmel.graph import Primitive, array, evaluate, gradients, scope, trace
 from wimmel.graph.tensor import as_tensor, input_tensor
 
 
@@ -65,6 +65,20 @@ def test_broadcast_operands_get_gradients_of_their_own_shape(shapes: tuple[Any, 
     rng = np.random.default_rng(1)
     x, y = rng.uniform(0.5, 1, shapes[0]), rng.uniform(1.1, 2, shapes[1])
     assert_gradients_match(operation, np.asarray(x), np.asarray(y))
+
+
+@pytest.mark.parametrize("axes", [(1, 2, 0), (2, 0, 1), (0, 2, 1), (2, 1, 0)])
+def test_a_transposition_is_undone_by_its_inverse(axes: tuple[int, ...]) -> None:
+    x = np.random.default_rng(0).normal(size=(2, 2, 2))
+    assert_gradients_match(lambda x: array.transpose(x * x, axes) * x, x)
+
+
+def test_rules_are_not_asked_where_the_result_does_not_depend_on_a_source() -> None:
+    asked: list[Any] = []
+    noted = Primitive("noted", lambda x: (x.shape, x.dtype), lambda x: x, lambda g, y, x: asked.append(x) or (g,))
+    x, y = input_tensor("x", (2,), np.float64), input_tensor("y", (2,), np.float64)
+    gradients(array.sum(noted(x) * noted(noted(y))), [x])
+    assert asked == [x]
 
 
 def test_uses_of_a_value_add_up() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import namedtuple
 from typing import Any
 
@@ -220,7 +221,12 @@ def test_given_a_tensor_it_gives_a_tensor() -> None:
 
 def test_threads_may_call_at_once_and_record_once() -> None:
     weight = Variable(np.full((4, 4), 2.0))
-    function = Counted(lambda x: array.tanh(x @ weight.read()) * 3)
+
+    def slowly_recorded(x: Any) -> Any:
+        time.sleep(0.05)
+        return array.tanh(x @ weight.read()) * 3
+
+    function = Counted(slowly_recorded)
     compiled = compile(function)
     barrier = threading.Barrier(8)
     outcomes: dict[int, Any] = {}
@@ -294,3 +300,13 @@ def test_it_says_what_it_is() -> None:
 
     assert repr(compile(loss)) == "<compiled loss, backend reference>"
     assert isinstance(compile(loss), Compiled)
+
+
+def test_recordings_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = sys.modules[Compiled.__module__]
+    monkeypatch.setattr(module, "RECORDINGS", 3)
+    compiled = Compiled(lambda x, factor: x * factor)
+    for factor in range(10):
+        assert compiled(np.ones(2), float(factor))[0] == factor
+    assert len(compiled._traces) == 3
+    assert compiled(np.ones(2), 0.0)[0] == 0

@@ -5,9 +5,8 @@ import pytest
 
 import wimmel.functional as F
 from wimmel import nn
-from wimmel.graph import trace
+from wimmel.graph import first_not_finite, trace
 from wimmel.train import NotFiniteError, Trainer, losses, optim
-from wimmel.train.diagnosis import first_cause
 
 
 def examples(count=40):
@@ -125,7 +124,7 @@ def test_the_best_parameters_so_far_are_in_the_network_when_training_fails():
 
 def cause(function, *arguments):
     traced = trace(function, *arguments)
-    return first_cause(traced.graph, list(arguments))
+    return first_not_finite(traced.graph, list(arguments))
 
 
 def test_the_cause_is_the_earliest_link_of_the_chain():

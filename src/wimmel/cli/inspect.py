@@ -10,7 +10,10 @@ import typer
 from wimmel.cli.arguments import MODEL_HELP
 
 if TYPE_CHECKING:
+    from wimmel.cli.screen import Screen
     from wimmel.nn import Inspection
+
+_ROOM_FOR_FIGURES = 90
 
 
 def inspect(
@@ -54,21 +57,40 @@ def inspect(
     )
 
 
-def _show_layers(screen: Any, report: Inspection) -> None:
+def _show_layers(screen: Screen, report: Inspection) -> None:
+    """The table of layers; in a narrow terminal with rounded numbers and without strides and offsets."""
+    narrow = screen.width < _ROOM_FOR_FIGURES
+    number = _rounded if narrow else "{:,}".format
     rows = [
         (
             layer.path,
             layer.layer,
             "x".join(map(str, layer.output_shape)),
-            f"{layer.parameters:,}" if layer.parameters else "",
-            f"{layer.multiply_adds:,}" if layer.multiply_adds else "",
-            layer.receptive_field or "",
+            number(layer.parameters) if layer.parameters else "",
+            number(layer.multiply_adds) if layer.multiply_adds else "",
+            (layer.receptive_field or "").partition(",")[0] if narrow else layer.receptive_field or "",
         )
         for layer in report.layers
     ]
-    screen.table(("path", "layer", "output", "parameters", "multiply-adds", "sees of the input"), rows, right=(3, 4))
+    full = ("path", "layer", "output", "parameters", "multiply-adds", "sees of the input")
+    short = ("path", "layer", "output", "params", "products", "sees")
+    screen.table(short if narrow else full, rows, right=(3, 4))
     screen.say(f"{report.summary()}.")
     screen.say()
+
+
+def _rounded(number: int) -> str:
+    """A large number in three digits or so.
+
+    Examples
+    --------
+    >>> _rounded(850), _rounded(10164), _rounded(7884800)
+    ('850', '10.2k', '7.9M')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.1f}{unit}"
+    return str(number)
 
 
 def _figures(preprocessing: Any) -> list[tuple[float, float]]:

@@ -61,7 +61,10 @@ class Screen:
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style=STRONG)
         for number, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if number in right else "left", overflow="fold")
+            if number in right:
+                table.add_column(heading, justify="right", no_wrap=True)
+            else:
+                table.add_column(heading, overflow="fold")
         for row in rows:
             table.add_row(*row)
         self.console.print(table)

@@ -112,7 +112,7 @@ def train(
         kept,
         held_out,
         recipe.epochs,
-        early_stopping=early_stopping if held_out is not None else None,
+        early_stopping=early_stopping,
         checkpoint=checkpoint,
         resume=checkpoint if resume else None,
         progress=not screen.quiet,

@@ -498,10 +498,7 @@ def reshape(x: Value, shape: int | Sequence[int]) -> Value:
            [3, 4, 5]])
     """
     (x,) = as_operands([x], "reshape")
-    try:
-        sizes = [operator.index(size) for size in (shape if isinstance(shape, (Sequence, np.ndarray)) else (shape,))]
-    except TypeError:
-        raise TypeError(f"reshape was given the shape {shape!r}; sizes are whole numbers") from None
+    sizes = _sizes(shape, "reshape")
     if sizes.count(-1) > 1 or any(size < -1 for size in sizes):
         raise ValueError(f"reshape was given {tuple(sizes)}; sizes are 0 or more, and only one may be -1, what is left")
     if -1 in sizes:
@@ -591,7 +588,7 @@ def expand_dims(x: Value, axis: int) -> Value:
     return reshape(x, (*x.shape[:place], 1, *x.shape[place:]))
 
 
-def broadcast_to(x: Value, shape: Sequence[int]) -> Value:
+def broadcast_to(x: Value, shape: int | Sequence[int]) -> Value:
     """x stretched to a shape, as broadcasting would.
 
     Examples
@@ -600,7 +597,7 @@ def broadcast_to(x: Value, shape: Sequence[int]) -> Value:
     array([[1, 2],
            [1, 2]])
     """
-    return primitives.broadcast(x, shape=tuple(shape))
+    return primitives.broadcast(x, shape=tuple(_sizes(shape, "broadcast_to")))
 
 
 def concatenate(values: Sequence[Value], axis: int = 0) -> Value:
@@ -885,7 +882,18 @@ def _pad_pairs(pad_width: Any, rank: int) -> tuple[tuple[int, int], ...]:
     return result
 
 
+def _sizes(shape: Any, name: str) -> list[int]:
+    try:
+        return [operator.index(size) for size in (shape if isinstance(shape, (Sequence, np.ndarray)) else (shape,))]
+    except TypeError:
+        raise TypeError(f"{name} was given the shape {shape!r}; sizes are whole numbers") from None
+
+
 def _axis(axis: int, rank: int, name: str) -> int:
+    try:
+        axis = operator.index(axis)
+    except TypeError:
+        raise TypeError(f"{name} was given the axis {axis!r}; an axis is a whole number") from None
     if not -rank <= axis < rank:
         raise ValueError(f"{name} was given axis {axis}; with {rank} axes it lies between {-rank} and {rank - 1}")
     return axis % rank
@@ -896,7 +904,7 @@ def _axes(x: Value, axis: Axis) -> tuple[int, ...]:
     rank = len(x.shape)
     if axis is None:
         return tuple(range(rank))
-    named = [_axis(a, rank, "the function") for a in (axis if isinstance(axis, Sequence) else (axis,))]
+    named = [_axis(a, rank, "the function") for a in (axis if isinstance(axis, (Sequence, np.ndarray)) else (axis,))]
     if len(set(named)) != len(named):
         raise ValueError(f"axis {axis} of shape {x.shape} names an axis twice")
     return tuple(sorted(named))

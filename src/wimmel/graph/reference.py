@@ -37,13 +37,37 @@ def evaluate(graph: Graph, values: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def first_not_finite(graph: Graph, values: Sequence[np.ndarray]) -> Tensor | None:
-    """The first tensor, in the order of computation, that holds an infinity or a NaN; inputs count."""
+    """The first tensor, in the order of computation, to which an output that is not finite can be traced back.
+
+    The way back leads from such an output through tensors that are not finite themselves. So an infinity that was
+    meant, such as the -inf that masks a score before softmax, is not blamed as long as what is made of it is finite.
+
+    Parameters
+    ----------
+    graph : Graph
+    values : sequence of array
+        One for each of the graph's inputs.
+
+    Returns
+    -------
+    Tensor or None
+        Of the first output that is not finite; None if all are finite.
+    """
+    nodes = graph.nodes()
+    last_use = {source: place for place, node in enumerate(nodes) for source in node.inputs}
     known: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, values, strict=True))
-    for node in graph.nodes():
+    spoilt: set[Tensor] = set()
+    for place, node in enumerate(nodes):
         if node not in known:
             known[node] = compute(node, known)
         if known[node].dtype.kind == "f" and not np.isfinite(known[node]).all():
-            return node
+            spoilt.add(node)
+        for source in set(node.inputs):
+            if last_use[source] == place:
+                del known[source]
+    for output in graph.outputs:
+        if output in spoilt:
+            return _origin(output, spoilt, nodes)
     return None
 
 
@@ -62,3 +86,13 @@ def _owned(results: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> list[
 def compute(node: Tensor, known: dict[Tensor, np.ndarray]) -> np.ndarray:
     """The node's definition applied to what is known of its inputs."""
     return np.asarray(node.primitive.definition(*(known[source] for source in node.inputs), **node.attributes))
+
+
+def _origin(output: Tensor, spoilt: set[Tensor], nodes: list[Tensor]) -> Tensor:
+    chain, pending = {output}, [output]
+    while pending:
+        for source in pending.pop().inputs:
+            if source in spoilt and source not in chain and source.primitive.name != "constant":
+                chain.add(source)
+                pending.append(source)
+    return next(node for node in nodes if node in chain)

@@ -151,18 +151,26 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
-def percent(share: float) -> str:
+def percent(share: float, places: int = 0) -> str:
     """A share of 1 as a percentage that says 100% or 0% only where it is so.
+
+    Parameters
+    ----------
+    share : float
+    places : 0 or 1, default 0
+        How many decimals to write; near 0 and 1 there is always one.
 
     Examples
     --------
     >>> percent(1.0), percent(0.9996), percent(0.998), percent(0.5), percent(0.0)
     ('100%', '>99.9%', '99.8%', '50%', '0%')
+    >>> percent(0.9, 1)
+    '90.0%'
     """
     if not 0 < share < 1:
         return f"{100 * share:.0f}%"
-    for places in (0, 1):
-        text = f"{100 * share:.{places}f}"
+    for decimals in (places, 1):
+        text = f"{100 * share:.{decimals}f}"
         if 0 < float(text) < 100:
             return f"{text}%"
     return ">99.9%" if share > 0.5 else "<0.1%"

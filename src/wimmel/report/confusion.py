@@ -165,7 +165,7 @@ def _recall_bars(axes: Any, recall: np.ndarray, font: float, every: int) -> None
 
 
 def _share(share: float) -> str:
-    return "–" if np.isnan(share) else percent(float(share))
+    return "–" if np.isnan(share) else percent(float(share), 1)
 
 
 def _share_colour(share: float) -> str:

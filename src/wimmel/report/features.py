@@ -50,7 +50,7 @@ def feature_maps_picture(
         If the file cannot be written; what stood there before stays.
     """
     image = np.asarray(image)
-    maps = _answers(net, image, layer)
+    maps = layer_answers(net, image, layer)
     if maps.ndim != 3:
         raise ValueError(
             f"Layer {layer} gives {maps.shape} for a picture, without rows and columns; choose a layer before the "
@@ -81,11 +81,35 @@ def feature_maps_picture(
             axes.set_xlabel(str(number), fontsize=7, color=PALE, labelpad=1.5)
 
 
-def _answers(net: Module, image: np.ndarray, layer: str) -> np.ndarray:
-    """The layer's output for the picture, without the picture axis."""
-    preprocessing = net.__dict__.get("preprocessing")
+def layer_answers(net: Module, image: np.ndarray, layer: str) -> np.ndarray:
+    """What a layer gives for one picture, without the picture axis: (channels, rows, columns) after a convolution.
+
+    Parameters
+    ----------
+    net : Module
+    image : uint8 array (channels, rows, columns)
+        As the network's preprocessing takes it; or floats, as the network itself does.
+    layer : str
+        The layer's path.
+
+    Returns
+    -------
+    float array
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, or the picture does not fit the network.
+
+    Examples
+    --------
+    >>> from wimmel.models import lenet
+    >>> layer_answers(lenet(), np.zeros((1, 28, 28), np.float32), "3").shape
+    (16, 10, 10)
+    """
     entering = np.asarray(image)[np.newaxis]
     if entering.dtype == np.uint8:
+        preprocessing = net.__dict__.get("preprocessing")
         if preprocessing is None:
             raise ValueError(
                 "This network has no preprocessing for pictures of 0 to 255; give floats as the network takes them."

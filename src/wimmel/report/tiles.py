@@ -21,7 +21,7 @@ _GAP = 0.16
 _LINE_HEIGHT = 0.165
 _FONT = 8
 _CHARACTER = 0.068  # inches of an average character at that size
-_NARROWEST, _WIDEST, _OF_FEW = 0.95, 2.1, 1.5
+_NARROWEST, _WIDEST, _OF_FEW = 0.95, 2.2, 1.5
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class Tile:
 
 
 def tiles_page(path: str | os.PathLike[str], title: str, subtitle: str, tiles: Sequence[Tile]) -> None:
-    """Writes a page of tiles in reading order, at most eight to a row, all of one width: as wide as their text needs."""
-    longest = max((len(line.text) + len(line.figure) for tile in tiles for line in tile.lines), default=0)
+    """Writes a page of tiles in reading order, at most eight to a row, all as wide as the longest text needs."""
+    longest = max((_length(line) for tile in tiles for line in tile.lines), default=0.0)
     lines = max((len(tile.lines) for tile in tiles), default=0)
     rows = math.ceil(len(tiles) / _COLUMNS)
     columns = math.ceil(len(tiles) / rows) if rows else 1
-    side = min(max(_OF_FEW if len(tiles) <= _COLUMNS else _NARROWEST, (longest + 1) * _CHARACTER), _WIDEST)
+    side = min(max(_OF_FEW if len(tiles) <= _COLUMNS else _NARROWEST, longest * _CHARACTER), _WIDEST)
     picture_height = max((side * tile.picture.shape[1] / max(tile.picture.shape[1:]) for tile in tiles), default=0.0)
     tile_height = picture_height + lines * _LINE_HEIGHT + 0.3
     with page(path, columns * (side + _GAP) + 2 * _MARGIN - _GAP, 0.85 + rows * tile_height) as figure:
@@ -66,3 +66,8 @@ def tiles_page(path: str | os.PathLike[str], title: str, subtitle: str, tiles: S
                 look: dict[str, Any] = {"color": line.colour, "fontsize": _FONT, "fontweight": weight, "va": "top"}
                 figure.text(left / width, down, line.text, **look)
                 figure.text((left + side) / width, down, line.figure, ha="right", **look)
+
+
+def _length(line: Line) -> float:
+    """How many characters wide a line is; bold ones are wider, and text and figure keep their distance."""
+    return (len(line.text) + len(line.figure) + 1) * (1.15 if line.strong else 1.0)

@@ -12,6 +12,10 @@ from wimmel.graph import Graph, Tensor, Trace, active_recording, flatten, simpli
 from wimmel.graph.tensor import as_operands
 from wimmel.runtime.backends import DEFAULT, Runner, prepared
 
+RECORDINGS = 128
+"""How many recordings a function keeps; beyond that the oldest goes, so that an argument that is never the same twice,
+such as a Python number that changes at every call, fills no memory."""
+
 
 class Compiled:
     """A function that is recorded at its first call with arguments of some shapes and dtypes, then runs as one graph.
@@ -64,8 +68,12 @@ class Compiled:
             entry = self._traces.get(key)
             if entry is None or not entry[0].is_current():
                 recorded = simplify(trace(self.function, *arguments, **named))
-                entry = self._traces[key] = (recorded, prepared(recorded.graph, self.backend))
+                entry = (recorded, prepared(recorded.graph, self.backend))
                 self.graph = recorded.graph
+                self._traces.pop(key, None)
+                while len(self._traces) >= RECORDINGS:
+                    self._traces.pop(next(iter(self._traces)))
+                self._traces[key] = entry
         return entry
 
 

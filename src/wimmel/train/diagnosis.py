@@ -5,12 +5,9 @@ Given a step that refused to move and the batch it refused; hands on a sentence 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from wimmel.graph import Graph, Tensor, Trace
-from wimmel.graph.reference import compute
+from wimmel.graph import Tensor, Trace, first_not_finite
 from wimmel.graph.tracing import reachable
 from wimmel.train.step import TrainingStep
 
@@ -82,7 +79,7 @@ def explained(
             )
     traced = step.examine(images, labels, learning_rate, key)
     values = [images, labels, np.asarray(learning_rate, np.float64), key]
-    culprit = first_cause(traced.graph, [*values, *(variable.value for variable in traced.variables)])
+    culprit = first_not_finite(traced.graph, [*values, *(variable.value for variable in traced.variables)])
     if culprit is None:
         return NotFiniteError(
             f"{place}the loss or a gradient was not finite, but on the reference backend all numbers are; "
@@ -100,51 +97,6 @@ def explained(
         layer,
         culprit.primitive.name,
     )
-
-
-def first_cause(graph: Graph, values: Sequence[np.ndarray]) -> Tensor | None:
-    """The first tensor, in the order of computation, to which an output that is not finite can be traced back.
-
-    The way back leads from such an output through tensors that are not finite themselves. So an infinity that was
-    meant, such as the -inf that masks a score before softmax, is not blamed as long as what is made of it is finite.
-
-    Parameters
-    ----------
-    graph : Graph
-    values : sequence of array
-        One for each of the graph's inputs.
-
-    Returns
-    -------
-    Tensor or None
-        Of the first output that is not finite; None if all are finite.
-    """
-    nodes = graph.nodes()
-    last_use = {source: place for place, node in enumerate(nodes) for source in node.inputs}
-    known: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, values, strict=True))
-    spoilt: set[Tensor] = set()
-    for place, node in enumerate(nodes):
-        if node not in known:
-            known[node] = compute(node, known)
-        if known[node].dtype.kind == "f" and not np.isfinite(known[node]).all():
-            spoilt.add(node)
-        for source in set(node.inputs):
-            if last_use[source] == place:
-                del known[source]
-    for output in graph.outputs:
-        if output in spoilt:
-            return _origin(output, spoilt, nodes)
-    return None
-
-
-def _origin(output: Tensor, spoilt: set[Tensor], nodes: list[Tensor]) -> Tensor:
-    chain, pending = {output}, [output]
-    while pending:
-        for source in pending.pop().inputs:
-            if source in spoilt and source not in chain and source.primitive.name != "constant":
-                chain.add(source)
-                pending.append(source)
-    return next(node for node in nodes if node in chain)
 
 
 def _place(culprit: Tensor, traced: Trace, step: TrainingStep) -> tuple[str | None, str]:

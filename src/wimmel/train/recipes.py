@@ -144,6 +144,8 @@ def recipe_for(
             raise ValueError(f"{name} was {value}; it is a whole number of at least 1.")
     if learning_rate is not None and not 0 < learning_rate < math.inf:
         raise ValueError(f"learning_rate was {learning_rate}; it is a number above 0.")
+    if width is not None and model == "lenet_classic":
+        raise ValueError("lenet_classic has 6 and 16 channels and no other width; choose lenet to change it.")
     if width is not None and (len(width) != 2 or min(width) < 1):
         raise ValueError(f"width was {width}; it is two whole numbers of at least 1.")
     count = len(dataset)

@@ -263,7 +263,11 @@ def _small(tensor: Tensor) -> bool:
 
 
 def _folded(m: Match) -> Tensor | None:
-    operands = [np.broadcast_to(constant_value(source), source.shape) for source in m.node.inputs]
+    operands = [
+        np.broadcast_to(known, source.shape)
+        for source in m.node.inputs
+        if (known := constant_value(source)) is not None  # as the rule has seen to
+    ]
     try:
         with np.errstate(all="ignore"):
             value = np.asarray(m.node.primitive.definition(*operands, **m.node.attributes))

@@ -50,6 +50,7 @@ def names_in(graph: Graph) -> dict[Tensor, str]:
 
 
 def _give(tensor: Tensor, name: str, names: dict[Tensor, str], taken: Counter[str]) -> None:
+    name = " ".join(name.split())
     taken[name] += 1
     names[tensor] = name if taken[name] == 1 else f"{name}#{taken[name]}"
 
@@ -128,12 +129,13 @@ def _padding(given: Sequence[Sequence[int]]) -> Any:
 
 
 def _slices(tensor: Tensor) -> str:
-    attributes, (x,) = tensor.attributes, tensor.inputs
-    parts = []
-    for start, stop, step, size in zip(attributes["start"], attributes["stop"], attributes["step"], x.shape, strict=True):
-        bounds = f"{start or ''}:{'' if stop >= size else stop}"
-        parts.append(bounds if step == 1 else f"{bounds}:{step}")
-    return f"[{', '.join(parts)}]"
+    (x,) = tensor.inputs
+    columns = (tensor.attributes[name] for name in ("start", "stop", "step"))
+    bounds = []
+    for start, stop, step, size in zip(*columns, x.shape, strict=True):
+        run = f"{start or ''}:{'' if stop >= size else stop}"
+        bounds.append(run if step == 1 else f"{run}:{step}")
+    return f"[{', '.join(bounds)}]"
 
 
 def _paddings(attributes: dict[str, Any]) -> str:

@@ -1,8 +1,8 @@
 """Where boxes go and how lines run between them, in a drawing from top to bottom: sizes and connections in, places out.
 
 The layered method of Sugiyama, Tagawa and Toda ("Methods for visual understanding of hierarchical system structures",
-IEEE Transactions on Systems, Man, and Cybernetics 11, 1981): rows along the connections, an order within each row that
-crosses few lines, then places that keep lines short and straight. A line that passes a row has a bend of no width there.
+IEEE Transactions on Systems, Man, and Cybernetics 11, 1981): rows along the connections, an order within each row
+that crosses few lines, then places that keep lines short and straight. A line that passes a row has a bend there.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 ORDERING_SWEEPS = 16
-PLACING_SWEEPS = 24
+PLACING_SWEEPS = 25
 STRAIGHTNESS = {0: 1.0, 1: 3.0, 2: 10.0}
 """How strongly a piece of a line pulls its ends together, by how many of them are bends."""
-SPINE = 1000.0
-"""The same for a line that shall run straight down."""
+SPINE = 10.0
+"""The same for a line that shall run straight down, if it were one piece; of several in a row, the longest must win."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,15 @@ class Extent:
 
 @dataclass(frozen=True)
 class Spacing:
-    """Free space between the boxes of a row, between a box and a passing line, and between rows."""
+    """Free space between the boxes of a row, between a box and a passing line, and between rows.
+
+    Rows stand further apart, up to twice as far, by a part `sweep` of how far sideways a line runs between them.
+    """
 
     boxes: float = 26
     lines: float = 14
     rows: float = 34
+    sweep: float = 0.06
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,7 @@ def arrange(
     extents: Sequence[Extent],
     connections: Sequence[tuple[int, int]],
     rows: Sequence[int],
-    spacing: Spacing = Spacing(),  # noqa: B008 (frozen)
+    spacing: Spacing = Spacing(),
 ) -> Layout:
     """Places for boxes and bends for lines.
 
@@ -89,9 +93,9 @@ def arrange(
     Returns
     -------
     Layout
-        Its left and top edges may lie anywhere.
+        Its left and top edges lie at 0.
     """
-    chart = _Chart(list(extents), list(rows), [False] * len(extents), _spine(connections, rows))
+    chart = _Chart(list(extents), list(rows), [False] * len(extents), _spines(connections, rows))
     chains = [chart.connect(source, target) for source, target in connections]
     x = [0.0] * len(chart.extents)
     occupied: dict[int, float] = {}
@@ -99,20 +103,34 @@ def arrange(
         order = _ordered(chart, part)
         _place(chart, order, x, spacing)
         _put_beside(chart, part, x, occupied, spacing)
-    heights = [0.0] * (max(rows, default=-1) + 1)
-    for extent, row in zip(extents, rows, strict=True):
-        heights[row] = max(heights[row], extent.height)
-    tops = [sum(heights[:row]) + spacing.rows * row for row in range(len(heights))]
-    spans = [(top, top + height) for top, height in zip(tops, heights, strict=True)]
+    edge = min((place - extent.left for place, extent in zip(x, chart.extents, strict=True)), default=0)
+    x = [place - edge for place in x]
+    spans = _spans(chart, x, spacing)
     places = tuple((x[box], sum(spans[rows[box]]) / 2) for box in range(len(extents)))
     bends = tuple(tuple((x[bend], *spans[chart.rows[bend]]) for bend in chain) for chain in chains)
     return Layout(places, bends)
 
 
-def _spine(connections: Sequence[tuple[int, int]], rows: Sequence[int]) -> set[tuple[int, int]]:
-    """The connections that shall run straight down: where the longest way into a box is also the longest way out of one.
+def _spans(chart: _Chart, x: Sequence[float], spacing: Spacing) -> list[tuple[float, float]]:
+    """Top and bottom of each row: as high as its highest box, and further apart where lines sweep wide between two."""
+    heights = [0.0] * (max(chart.rows, default=-1) + 1)
+    sweeps = [0.0] * len(heights)
+    for node, extent in enumerate(chart.extents):
+        row = chart.rows[node]
+        heights[row] = max(heights[row], extent.height)
+        sweeps[row] = max([sweeps[row], *(abs(x[node] - x[lower]) for lower in chart.below[node])])
+    spans, top = [], 0.0
+    for height, sweep in zip(heights, sweeps, strict=True):
+        spans.append((top, top + height))
+        top += height + spacing.rows + min(sweep * spacing.sweep, spacing.rows)
+    return spans
 
-    No box has two of them above or two below it.
+
+def _spines(connections: Sequence[tuple[int, int]], rows: Sequence[int]) -> dict[tuple[int, int], int]:
+    """The connections that shall run straight down, and how many do so in a row with each.
+
+    They are those on the longest way into one box and on the longest out of the other. No box has two of them above or
+    two below it.
     """
     depth, rest = [0] * len(rows), [0] * len(rows)
     for source, target in sorted(connections, key=lambda line: rows[line[0]]):
@@ -126,7 +144,14 @@ def _spine(connections: Sequence[tuple[int, int]], rows: Sequence[int]) -> set[t
             into[target] = source
         if source not in out_of or rest[target] > rest[out_of[source]]:
             out_of[source] = target
-    return {(source, target) for source, target in out_of.items() if into[target] == source}
+    below = {source: target for source, target in out_of.items() if into[target] == source}
+    lengths: dict[tuple[int, int], int] = {}
+    for start in below.keys() - set(below.values()):
+        spine = [start]
+        while spine[-1] in below:
+            spine.append(below[spine[-1]])
+        lengths.update((piece, len(spine) - 1) for piece in pairwise(spine))
+    return lengths
 
 
 @dataclass
@@ -136,7 +161,7 @@ class _Chart:
     extents: list[Extent]
     rows: list[int]
     is_bend: list[bool]
-    spine: set[tuple[int, int]]
+    spines: dict[tuple[int, int], int]
     above: list[list[int]] = field(default_factory=list)
     below: list[list[int]] = field(default_factory=list)
 
@@ -154,18 +179,19 @@ class _Chart:
             self.is_bend.append(True)
             self.above.append([])
             self.below.append([])
-        straight = (source, target) in self.spine
+        spine = self.spines.get((source, target))
         for upper, lower in pairwise([source, *bends, target]):
             self.below[upper].append(lower)
             self.above[lower].append(upper)
-            if straight:
-                self.spine.add((upper, lower))
+            if spine:
+                self.spines[upper, lower] = spine
         return bends
 
     def pull(self, one: int, other: int) -> float:
         """How strongly the piece of a line between two pulls them together."""
-        if (one, other) in self.spine or (other, one) in self.spine:
-            return SPINE
+        spine = self.spines.get((one, other)) or self.spines.get((other, one))
+        if spine:
+            return SPINE * float(spine) ** 6
         return STRAIGHTNESS[self.is_bend[one] + self.is_bend[other]]
 
 
@@ -196,9 +222,8 @@ def _ordered(chart: _Chart, part: Sequence[int]) -> list[list[int]]:
 def _sort_by_neighbours(row: list[int], beside: Sequence[int], neighbours: Sequence[Sequence[int]]) -> None:
     """Sorts a row by the mean place of each one's neighbours in the row beside; who has none keeps its place."""
     place = {node: number for number, node in enumerate(beside)}
-    wanted = {
-        node: sum(place[other] for other in neighbours[node]) / len(neighbours[node]) for node in row if neighbours[node]
-    }
+    linked = [node for node in row if neighbours[node]]
+    wanted = {node: sum(place[other] for other in neighbours[node]) / len(neighbours[node]) for node in linked}
     moving = iter(sorted(wanted, key=lambda node: wanted[node]))
     row[:] = [next(moving) if node in wanted else node for node in row]
 
@@ -232,9 +257,9 @@ def _place(chart: _Chart, order: Sequence[Sequence[int]], x: list[float], spacin
         for node, place in zip(row, offset, strict=True):
             x[node] = place - middle
     for sweep in range(PLACING_SWEEPS):
-        down = sweep % 2 == 0  # the last one is upwards
-        for row in range(len(order)) if down else range(len(order) - 1, -1, -1):
-            _settle(chart, x, order[row], offsets[row], chart.above if down else chart.below)
+        down = sweep % 2 == 0
+        for place in range(len(order)) if down else range(len(order) - 1, -1, -1):
+            _settle(chart, x, order[place], offsets[place], chart.above if down else chart.below)
 
 
 def _settle(
@@ -264,7 +289,7 @@ def _settle(
 def _put_beside(
     chart: _Chart, part: Sequence[int], x: list[float], occupied: dict[int, float], spacing: Spacing
 ) -> None:
-    """Moves a part to the right of those already there, as far as they reach in its rows, and notes how far it reaches."""
+    """Moves a part to the right of those already there, as far as they reach in its rows; notes how far it reaches."""
     lefts: dict[int, float] = {}
     for node in part:
         row, left = chart.rows[node], x[node] - chart.extents[node].left

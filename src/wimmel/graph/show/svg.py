@@ -1,7 +1,7 @@
 """A graph as a drawing: boxes for what is computed, from top to bottom, in frames for the layers, as one SVG text.
 
-It needs no other program. Text takes the colour of what surrounds the drawing and fills are translucent, so that it looks
-right on light and on dark pages.
+It needs no other program. Text takes the colour of what surrounds the drawing and fills are translucent, so that it
+looks right on light and on dark pages.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import TypeAlias
 
 from wimmel.graph.show.captions import caption, common_dtype, is_number, kind, names_in, parts, sizes
 from wimmel.graph.show.layout import Extent, Layout, Spacing, arrange, rows_of
@@ -18,6 +19,9 @@ from wimmel.graph.tracing import Graph
 
 LONGEST_LINE = 10
 """A line that would pass more rows than this becomes a tag at its end that names where it comes from."""
+
+WIDEST_FITTED = 1800
+"""A drawing no wider than this is shrunk to the page that shows it; of a wider one nothing could be read then."""
 
 FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif"
 LINE = 15.0
@@ -96,8 +100,8 @@ def to_svg(graph: Graph) -> str:
     """The graph drawn from top to bottom, as an SVG text that a notebook shows and a browser opens.
 
     A box is a value that is computed, with its operation, settings and shape; pointing at it tells the rest. Parameters
-    and constants hang beside the boxes they enter, numbers stand in them, outputs are marked, and a value that comes from
-    far above is named instead of drawn as a long line. A frame is a layer.
+    and constants hang beside the boxes they enter, numbers stand in them, and outputs are marked. A value that comes
+    from far above is named instead of drawn as a long line. A frame is a layer.
 
     Parameters
     ----------
@@ -116,17 +120,18 @@ def to_svg(graph: Graph) -> str:
     """
     boxes, connections, rows = _boxes(graph)
     layout = arrange([box.extent for box in boxes], connections, rows, Spacing())
-    frames = _frames(boxes, connections, layout)
+    frames = _frames(boxes, connections, rows, layout)
     drawn = [
         *(_frame(frame) for frame in frames),
         *_lines(boxes, connections, layout),
         *(_box(box, *place) for box, place in zip(boxes, layout.places, strict=True)),
     ]
     left, top, right, bottom = _bounds(boxes, layout, frames)
-    size = f"{right - left:.0f}", f"{bottom - top:.0f}"
+    width, height = f"{right - left:.0f}", f"{bottom - top:.0f}"
+    fitting = ' style="max-width:100%;height:auto"' if right - left < WIDEST_FITTED else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{size[0]}" height="{size[1]}" '
-        f'viewBox="{left:.1f} {top:.1f} {size[0]} {size[1]}" style="max-width:100%;height:auto" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="{left:.1f} {top:.1f} {width} {height}"{fitting} '
         f'font-family="{FONT}" fill="currentColor" role="img">'
         f"<title>{escape(_title(graph))}</title>{''.join(drawn)}</svg>"
     )
@@ -146,10 +151,11 @@ def _boxes(graph: Graph) -> tuple[list[Box], list[tuple[int, int]], list[int]]:
     tags = _tags_of(graph, names)
     drawn = [node for node in parts(graph) if node not in tags]
     number = {node: place for place, node in enumerate(drawn)}
-    lines = [(number[source], number[node]) for node in drawn for source in dict.fromkeys(node.inputs) if source in number]
+    entering = [(source, node) for node in drawn for source in dict.fromkeys(node.inputs)]
+    lines = [(number[source], number[node]) for source, node in entering if source in number]
     rows = rows_of(len(drawn), lines)
     far = {(source, target) for source, target in lines if rows[target] - rows[source] > LONGEST_LINE}
-    tags |= {node: Tag(names[node], COLOURS["reference"], _tip(node, names)) for node in number if node in names}
+    tags |= {node: Tag(f"↑ {names[node]}", COLOURS["reference"], _tip(node, names)) for node in number if node in names}
     marks: dict[Tensor, list[Tag]] = defaultdict(list)
     for place in dict.fromkeys(source for source, _ in far):
         marks[drawn[place]].append(Tag(names[drawn[place]], COLOURS["reference"], "used further down"))
@@ -158,13 +164,13 @@ def _boxes(graph: Graph) -> tuple[list[Box], list[tuple[int, int]], list[int]]:
     usual, boxes = common_dtype(graph), []
     for place, node in enumerate(drawn):
         shape = sizes(node) if node.dtype == usual else f"{sizes(node)} {node.dtype}"
-        entering = [
+        left = [
             tags[source]
             for source in dict.fromkeys(node.inputs)
             if not is_number(source) and (source not in number or (number[source], place) in far)
         ]
         text = (*caption(node, names), shape)
-        boxes.append(Box(node, text, _colour(node), _tip(node, names), tuple(entering), tuple(marks[node])))
+        boxes.append(Box(node, text, _colour(node), _tip(node, names), tuple(left), tuple(marks[node])))
     return boxes, [line for line in lines if line not in far], rows
 
 
@@ -210,6 +216,10 @@ def _tip(node: Tensor, names: dict[Tensor, str]) -> str:
 # Frames: a layer's boxes that hang together, where nothing else lies among them
 
 
+Rectangle: TypeAlias = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
 @dataclass(frozen=True)
 class Frame:
     """The rectangle around some boxes of one layer."""
@@ -221,7 +231,9 @@ class Frame:
     bottom: float
 
 
-def _frames(boxes: Sequence[Box], connections: Sequence[tuple[int, int]], layout: Layout) -> list[Frame]:
+def _frames(
+    boxes: Sequence[Box], connections: Sequence[tuple[int, int]], rows: Sequence[int], layout: Layout
+) -> list[Frame]:
     together = list(range(len(boxes)))
 
     def leader(box: int) -> int:
@@ -235,39 +247,49 @@ def _frames(boxes: Sequence[Box], connections: Sequence[tuple[int, int]], layout
         if scope and scope == boxes[target].tensor.scope:
             together[leader(source)] = leader(target)
     groups: dict[int, list[int]] = defaultdict(list)
-    for box in range(len(boxes)):
+    taken: dict[int, list[tuple[int | None, Rectangle]]] = defaultdict(list)
+    rectangles = [_rectangle(box, place) for box, place in zip(boxes, layout.places, strict=True)]
+    for box, rectangle in enumerate(rectangles):
+        taken[rows[box]].append((box, rectangle))
         if boxes[box].tensor.scope:
             groups[leader(box)].append(box)
-    rectangles = [_rectangle(box, place) for box, place in zip(boxes, layout.places, strict=True)]
     frames: list[Frame] = []
     for members in groups.values():
-        frame = _around(boxes[members[0]].tensor.scope, [rectangles[box] for box in members])
-        inside = set(members)
-        foreign = (rectangle for box, rectangle in enumerate(rectangles) if box not in inside)
-        others = ((other.left, other.top, other.right, other.bottom) for other in frames)
-        if not any(_overlap(frame, rectangle) for rectangle in (*foreign, *others)):
-            frames.append(frame)
+        # all of them together if nothing else lies among them, else each alone
+        for some in (set(members), *({box} for box in members)):
+            frame = _around(boxes[members[0]].tensor.scope, [rectangles[box] for box in some])
+            beside = range(min(rows[box] for box in some), max(rows[box] for box in some) + 1)
+            if not any(_overlap(frame, other) for row in beside for box, other in taken[row] if box not in some):
+                frames.append(frame)
+                for row in beside:
+                    taken[row].append((None, _corners(frame)))
+                if len(some) == len(members):
+                    break
     return frames
 
 
-def _rectangle(box: Box, place: tuple[float, float]) -> tuple[float, float, float, float]:
+def _corners(frame: Frame) -> Rectangle:
+    return frame.left, frame.top, frame.right, frame.bottom
+
+
+def _rectangle(box: Box, place: tuple[float, float]) -> Rectangle:
     (x, y), extent = place, box.extent
     return x - extent.left, y - extent.height / 2, x + extent.right, y + extent.height / 2
 
 
-def _around(label: str, rectangles: Sequence[tuple[float, float, float, float]]) -> Frame:
+def _around(label: str, rectangles: Sequence[Rectangle]) -> Frame:
     lefts, tops, rights, bottoms = zip(*rectangles, strict=True)
     return Frame(label, min(lefts) - FRAME, min(tops) - FRAME - LABEL, max(rights) + FRAME, max(bottoms) + FRAME)
 
 
-def _overlap(frame: Frame, other: tuple[float, float, float, float]) -> bool:
+def _overlap(frame: Frame, other: Rectangle) -> bool:
     left, top, right, bottom = other
     return frame.left < right and left < frame.right and frame.top < bottom and top < frame.bottom
 
 
-def _bounds(boxes: Sequence[Box], layout: Layout, frames: Sequence[Frame]) -> tuple[float, float, float, float]:
+def _bounds(boxes: Sequence[Box], layout: Layout, frames: Sequence[Frame]) -> Rectangle:
     rectangles = [_rectangle(box, place) for box, place in zip(boxes, layout.places, strict=True)]
-    rectangles += [(frame.left, frame.top, frame.right, frame.bottom) for frame in frames]
+    rectangles += map(_corners, frames)
     rectangles += [(x, top, x, bottom) for bends in layout.bends for x, top, bottom in bends]
     lefts, tops, rights, bottoms = zip(*rectangles, strict=True) if rectangles else ((0,), (0,), (0,), (0,))
     return min(lefts) - 8, min(tops) - 8, max(rights) + 8, max(bottoms) + 8
@@ -295,7 +317,8 @@ def _box(box: Box, x: float, y: float) -> str:
     first = y - len(box.lines) * LINE / 2 + LINE * 0.74
     for number, line in enumerate(box.lines):
         style = 'font-size="12" font-weight="600"' if number == 0 else 'font-size="10.5" fill-opacity="0.72"'
-        pieces.append(f'<text x="{x:.1f}" y="{first + number * LINE:.1f}" text-anchor="middle" {style}>{escape(line)}</text>')
+        place = f'x="{x:.1f}" y="{first + number * LINE:.1f}" text-anchor="middle"'
+        pieces.append(f"<text {place} {style}>{escape(line)}</text>")
     pieces.extend(_tags(box.left, left, y, -1))
     pieces.extend(_tags(box.right, left + box.width, y, 1))
     return f"<g><title>{escape(box.tip)}</title>{''.join(pieces)}</g>"
@@ -333,10 +356,16 @@ def _lines(boxes: Sequence[Box], connections: Sequence[tuple[int, int]], layout:
 
 
 def _ports(box: Box, middle: float, ends: Sequence[tuple[float, int]]) -> Iterator[tuple[int, float]]:
-    """Where along a box's edge its lines begin or end: side by side, in the order of where they go."""
-    apart = min(16.0, (box.width - 20) / max(len(ends), 1))
-    for place, (_, line) in enumerate(sorted(ends)):
-        yield line, middle + (place - (len(ends) - 1) / 2) * apart
+    """Where along a box's edge its lines begin or end: side by side, in the order of where they go.
+
+    One that goes straight up or down stays in the middle.
+    """
+    order = sorted(ends)
+    centre = next((place for place, (x, _) in enumerate(order) if abs(x - middle) < 1), (len(ends) - 1) / 2)
+    reach = max(centre, len(ends) - 1 - centre)
+    apart = min(16.0, (box.width / 2 - 8) / max(reach, 1))
+    for place, (_, line) in enumerate(order):
+        yield line, middle + (place - centre) * apart
 
 
 def _line(x: float, y: float, bends: Sequence[tuple[float, float, float]], to_x: float, to_y: float) -> str:

@@ -38,7 +38,11 @@ def to_text(graph: Graph) -> str:
     """
     names = names_in(graph)
     shown = [tensor for tensor in parts(graph) if tensor in names]
-    rows = [(_step(tensor, names), f"{tensor.dtype} {tensor.shape}", tensor.scope) for tensor in shown]
+    scopes = [" ".join(tensor.scope.split()) for tensor in shown]
+    rows = [
+        (_step(tensor, names), f"{tensor.dtype} {tensor.shape}", scope)
+        for tensor, scope in zip(shown, scopes, strict=True)
+    ]
     first = min(max((len(step) for step, _, _ in rows), default=0), WIDEST)
     second = max((len(form) for _, form, scope in rows if scope), default=0)
     lines = [
