@@ -31,7 +31,7 @@ WIMMEL_STEP = (
 import wimmel as wm
 net = wm.models.lenet(seed=0)
 x = pictures.astype(np.float32) / 255
-step = wm.grad(lambda net, x, y: wm.cross_entropy(net(x), y))
+step = wm.compile(wm.grad(lambda net, x, y: wm.cross_entropy(net(x), y)))
 run = lambda: step(net, x, labels)
 """
 )

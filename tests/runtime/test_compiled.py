@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import namedtuple
@@ -219,7 +220,7 @@ def test_given_a_tensor_it_gives_a_tensor() -> None:
     assert isinstance(seen[0], Tensor)
 
 
-def test_threads_may_call_at_once_and_record_once() -> None:
+def test_threads_may_call_at_once_and_record_at_first_only() -> None:
     weight = Variable(np.full((4, 4), 2.0))
 
     def slowly_recorded(x: Any) -> Any:
@@ -240,7 +241,7 @@ def test_threads_may_call_at_once_and_record_once() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    assert function.calls == 1
+    assert function.calls <= 8, "no thread records twice"
     for number, found in outcomes.items():
         np.testing.assert_allclose(found, np.full((20, 2, 4), np.tanh(0.8 * number) * 3), rtol=1e-14)
 
@@ -310,3 +311,18 @@ def test_recordings_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
         assert compiled(np.ones(2), float(factor))[0] == factor
     assert len(compiled._traces) == 3
     assert compiled(np.ones(2), 0.0)[0] == 0
+
+
+def test_a_function_may_wait_for_a_thread_that_calls_it_too() -> None:
+    found = []
+
+    def function(x: Any, first: bool) -> Any:
+        if first:
+            thread = threading.Thread(target=lambda: found.append(compiled(np.ones(2), False)))
+            thread.start()
+            thread.join(10)
+        return x * 2
+
+    compiled = compile(function)
+    compiled(np.ones(2), True)
+    np.testing.assert_array_equal(found, [[2.0, 2.0]])

@@ -6,7 +6,8 @@ a function is recorded makes it an input of the graph, and writing one makes the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -104,11 +105,13 @@ class Variable:
     @property
     def value(self) -> np.ndarray:
         if not isinstance(self._value, np.ndarray):
-            self._value = self._value()
+            with _DRAWING:  # two threads that need it first must see one array
+                if not isinstance(self._value, np.ndarray):
+                    self._value = self._value()
         return self._value
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Variable, (self.value, self.name, self.trainable)
+        return _variable, (self.value, self.name, self.trainable)
 
     def read(self) -> Value:
         """The array; while a function is recorded, the tensor that stands for it."""
@@ -126,10 +129,20 @@ class Variable:
         self.version += 1
 
 
-class Versioned(Protocol):
-    """Something whose settings a recorded function depends on."""
+_DRAWING = threading.Lock()
 
-    version: int
+
+def _variable(value: np.ndarray, name: str, trainable: bool) -> Variable:
+    """A variable copied or unpickled; NumPy forgets on the way that its array may not be written to."""
+    value.flags.writeable = False
+    return Variable(value, name, trainable)
+
+
+class Settled(Protocol):
+    """Something whose settings a recorded function takes for granted: a module."""
+
+    def settings_state(self) -> Hashable:
+        """Equal as long as no setting has changed."""
 
 
 @dataclass(eq=False)
@@ -139,8 +152,13 @@ class Recording:
     inputs: dict[Variable, Tensor] = field(default_factory=dict)
     current: dict[Variable, Tensor] = field(default_factory=dict)
     updates: dict[Variable, Tensor] = field(default_factory=dict)
-    settings: dict[Versioned, int] = field(default_factory=dict)
+    settings: dict[Settled, Hashable] = field(default_factory=dict)
     labels: dict[str, Tensor] = field(default_factory=dict)
+
+    def depend_on(self, owner: Settled) -> None:
+        """Notes that what is recorded holds only as long as the owner's settings do."""
+        if owner not in self.settings:
+            self.settings[owner] = owner.settings_state()
 
     def read(self, variable: Variable) -> Tensor:
         if variable not in self.current:
@@ -181,12 +199,12 @@ class Trace:
     variables: tuple[Variable, ...]
     updated: tuple[Variable, ...]
     result: Structure
-    settings: tuple[tuple[Versioned, int], ...]
+    settings: tuple[tuple[Settled, Hashable], ...]
 
     def is_current(self) -> bool:
         """Whether what the trace took for granted still holds: settings, and the variables' shapes and dtypes."""
         count = len(self.graph.inputs) - len(self.variables)
-        return all(owner.version == version for owner, version in self.settings) and all(
+        return all(owner.settings_state() == state for owner, state in self.settings) and all(
             variable.shape == tensor.shape and variable.dtype == tensor.dtype
             for variable, tensor in zip(self.variables, self.graph.inputs[count:], strict=True)
         )

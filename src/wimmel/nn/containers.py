@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from wimmel.graph import active_recording
 from wimmel.nn.module import Module
 
 
@@ -43,15 +44,24 @@ class Sequential(Module):
         return len(self.layers)
 
     def __iter__(self) -> Iterator[Module]:
+        self._watched()
         return iter(self.layers)
 
     def __getitem__(self, place: int | slice) -> Module:
+        self._watched()
         if isinstance(place, slice):
             return Sequential(*self.layers[place])
         return self.layers[place]
 
-    def _children(self) -> Iterator[tuple[str, Module]]:
-        return ((str(place), layer) for place, layer in enumerate(self.layers))
+    def children(self) -> dict[str, Module]:
+        others = {name: child for name, child in super().children().items() if not name.startswith("layers.")}
+        return {str(place): layer for place, layer in enumerate(self.layers)} | others
+
+    def _watched(self) -> None:
+        """A function being recorded that takes layers out depends on which there are."""
+        recording = active_recording()
+        if recording is not None:
+            recording.depend_on(self)
 
 
 class Identity(Module):

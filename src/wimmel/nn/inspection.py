@@ -113,11 +113,12 @@ def inspect(net: Module, input_shape: Sequence[int], dtype: Any = np.float32) ->
     for node in traced.graph.nodes():
         if node.primitive.name in PRODUCTS:
             work[node.scope] = work.get(node.scope, 0) + _multiply_adds(node)
-    modules = net.named_modules()
+    modules = net.named_modules(shared=True)
+    first = net.named_modules()
     layers = tuple(
-        _layer_report(path, module, traced.graph.labels[path], entry, work.get(path, 0))
+        _layer_report(path, module, path in first, traced.graph.labels[path], entry, work.get(path, 0))
         for path, module in modules.items()
-        if path in traced.graph.labels and (path or len(modules) == 1) and not any(module._children())
+        if path in traced.graph.labels and (module.own_variables() or not module.children())
     )
     return Inspection(type(net).__name__, shape, layers, net.parameter_count(), sum(work.values()))
 
@@ -193,10 +194,11 @@ def _labelled(net: Module, traced: Trace, path: str | None) -> Tensor:
     return traced.graph.labels[path]
 
 
-def _layer_report(path: str, module: Module, output: Tensor, entry: Tensor, work: int) -> LayerReport:
-    return LayerReport(
-        path, type(module).__name__, output.shape[1:], module.parameter_count(), work, _seen(output, entry)
-    )
+def _layer_report(path: str, module: Module, counted: bool, output: Tensor, entry: Tensor, work: int) -> LayerReport:
+    """A row; the parameters of a layer that stands in several places are counted at the first."""
+    own = [variable for name, variable in module.own_variables().items() if name not in module.buffer_names()]
+    parameters = sum(math.prod(variable.shape) for variable in own) if counted else 0
+    return LayerReport(path, type(module).__name__, output.shape[1:], parameters, work, _seen(output, entry))
 
 
 def _seen(output: Tensor, entry: Tensor) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -16,6 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from wimmel.functional import random_key
+from wimmel.geometry.whole_numbers import as_integer
 from wimmel.graph import Tensor, Value, Variable, active_recording, flatten, scope
 from wimmel.nn.initializers import Initializer
 from wimmel.runtime import Compiled
@@ -57,7 +58,7 @@ class Drawn:
     initializer: Initializer
 
     def draw(self, generator: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
-        return _own_copy(self.initializer(self.shape, generator), dtype)
+        return own_copy(self.initializer(self.shape, generator), dtype)
 
 
 @dataclass(frozen=True)
@@ -73,14 +74,19 @@ class Call:
 
     training: bool
     key: Value | None
-    paths: dict[Module, str]
-    visits: dict[str, int] = field(default_factory=dict)
+    paths: dict[Module, list[str]]
+    uses: dict[Module, int] = field(default_factory=dict)
+
+    def entered(self, module: Module) -> str:
+        """The path of a module that is about to run: the n-th of its paths at its n-th use, if it is shared."""
+        use = self.uses[module] = self.uses.get(module, -1) + 1
+        paths = self.paths.get(module) or [type(module).__name__]
+        return paths[min(use, len(paths) - 1)]
 
     def stream(self, module: Module) -> int:
         """A number for this use of a layer's random draws: from its path, and how often it was used before."""
-        path = self.paths.get(module, type(module).__name__)
-        visit = self.visits[path] = self.visits.get(path, -1) + 1
-        return zlib.crc32(f"{path}#{visit}".encode())
+        paths = self.paths.get(module) or [type(module).__name__]
+        return zlib.crc32(f"{paths[0]}#{self.uses[module]}".encode())
 
 
 _call: ContextVar[Call | None] = ContextVar("wimmel_call", default=None)
@@ -118,41 +124,62 @@ class Module:
     array([2., 2.])
     """
 
-    version = 0
-
-    def forward(self, *inputs: Any) -> Any:
+    def forward(self, *inputs: Any, **named: Any) -> Any:
         """What the module computes; written with wimmel's functions and called through `net(...)`."""
         raise TypeError(f"{type(self).__name__} has no forward method; define forward(self, x)")
 
-    def __call__(self, *inputs: Any, training: bool | None = None, seed: Any = None) -> Any:
+    def __call__(self, *inputs: Any, training: bool | None = None, seed: Any = None, **named: Any) -> Any:
         call = _call.get()
-        recording = active_recording() is not None or any(isinstance(leaf, Tensor) for leaf in flatten(inputs)[0])
+        inputs = tuple(_array_if_numbers(item) for item in inputs)
+        leaves = flatten((inputs, named))[0]
+        recording = active_recording() is not None or any(isinstance(leaf, Tensor) for leaf in leaves)
         if call is not None and recording and training is None and seed is None:
-            return self._run(inputs, call)
+            return self._run(inputs, named, call)
         key = _key(seed)
         if recording:
-            return self._entered(inputs, bool(training), key)
-        return self._compiled()(inputs, bool(training), key)
+            return self._entered(inputs, named, bool(training), key)
+        return self._compiled()(inputs, named, bool(training), key)
 
     # state
 
-    def named_modules(self) -> dict[str, Module]:
-        """This module, under the empty path, and all below it by path; a shared one under its first path only."""
-        found: dict[Module, str] = {}
-        pending: list[tuple[str, Module]] = [("", self)]
-        while pending:
-            path, module = pending.pop(0)
-            if module not in found:
-                found[module] = path
-                pending[:0] = [(f"{path}.{name}" if path else name, child) for name, child in module._children()]
-        return {path: module for module, path in found.items()}
+    def named_modules(self, shared: bool = False) -> dict[str, Module]:
+        """This module, under the empty path, and all below it by path.
 
-    def named_variables(self) -> dict[str, Variable]:
-        """Parameters and buffers by name, in the order in which they were set."""
+        Parameters
+        ----------
+        shared : bool, default False
+            Whether a module that stands in several places is listed under each of its paths, or under the first only.
+        """
+        found: dict[str, Module] = {}
+        pending: list[tuple[str, Module, tuple[Module, ...]]] = [("", self, ())]
+        known: set[Module] = set()
+        while pending:
+            path, module, above = pending.pop(0)
+            if module in above or (module in known and not shared):
+                continue
+            known.add(module)
+            found[path] = module
+            children = module.children().items()
+            pending[:0] = [(f"{path}.{name}" if path else name, child, (*above, module)) for name, child in children]
+        return found
+
+    def children(self) -> dict[str, Module]:
+        """The modules directly below this one by name: attributes, and what stands in lists and dicts among them."""
+        found: dict[str, Module] = {}
+        for name, value in self.__dict__.items():
+            found |= _modules_in(name, value)
+        return found
+
+    def own_variables(self) -> dict[str, Variable]:
+        """The parameters and buffers of this module alone by name, in the order in which they were set."""
+        return self.__dict__.get("_variables", {})
+
+    def named_variables(self, shared: bool = False) -> dict[str, Variable]:
+        """Parameters and buffers by name, in the order in which they were set; `shared` as for `named_modules`."""
         return {
             f"{path}.{name}" if path else name: variable
-            for path, module in self.named_modules().items()
-            for name, variable in module.__dict__.get("_variables", {}).items()
+            for path, module in self.named_modules(shared).items()
+            for name, variable in module.own_variables().items()
         }
 
     def parameters(self) -> dict[str, np.ndarray]:
@@ -164,13 +191,13 @@ class Module:
         return sum(
             math.prod(variable.shape)
             for module in self.named_modules().values()
-            for name, variable in module.__dict__.get("_variables", {}).items()
-            if name not in module._buffers()
+            for name, variable in module.own_variables().items()
+            if name not in module.buffer_names()
         )
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """All parameters and buffers by name; names and shapes are those of the same layers in PyTorch."""
-        return {name: variable.value for name, variable in self.named_variables().items()}
+        return {name: variable.value for name, variable in self.named_variables(shared=True).items()}
 
     def load_state_dict(self, state: Mapping[str, Any], strict: bool = True) -> Self:
         """Replaces parameters and buffers by those of the same names; all of them or, on an error, none.
@@ -178,7 +205,7 @@ class Module:
         Parameters
         ----------
         state : mapping of str to array
-            Arrays, or what NumPy converts to arrays, PyTorch's CPU tensors among them.
+            Arrays, or PyTorch's tensors.
         strict : bool, default True
             Whether names missing from the state, or unknown to the module, are an error.
 
@@ -186,9 +213,13 @@ class Module:
         ------
         ValueError
             For missing and unknown names (strict), or shapes that differ; lists all of them.
+        TypeError
+            For what is not a mapping of names to arrays of real numbers.
         """
-        own = self.named_variables()
-        found = {name: np.asarray(value) for name, value in state.items()}
+        if not isinstance(state, Mapping):
+            raise TypeError(f"load_state_dict was given a {type(state).__name__}; it takes a dict of names and arrays")
+        own = self.named_variables(shared=True)
+        found = {name: _real_array(value, name) for name, value in state.items()}
         faults = [
             f"{name} has shape {found[name].shape}, expected {own[name].shape}"
             for name in own
@@ -199,13 +230,20 @@ class Module:
             faults += [f"{name} is unknown" for name in found if name not in own]
         if faults:
             raise ValueError(f"the state does not fit this {type(self).__name__}: {'; '.join(faults)}")
-        for name, variable in own.items():
-            if name in found:
-                variable.write(_own_copy(found[name], variable.dtype))
+        fitting = [(variable, own_copy(found[name], variable.dtype)) for name, variable in own.items() if name in found]
+        for variable, value in fitting:
+            variable.write(value)
         return self
 
     def initialize(self, seed: int) -> Self:
-        """Draws every parameter anew; each draw depends on the seed and the parameter's name alone.
+        """Draws every parameter anew that is drawn; each draw depends on the seed and the parameter's name alone.
+
+        Parameters that were set to an array keep it.
+
+        Parameters
+        ----------
+        seed : int
+            0 or more.
 
         Examples
         --------
@@ -213,9 +251,13 @@ class Module:
         >>> bool((Linear(3, 2).initialize(0).weight == Linear(3, 2).initialize(0).weight).all())
         True
         """
+        number = as_integer(seed)
+        if number is None or number < 0:
+            raise ValueError(f"initialize was given seed {seed!r}; it is a whole number of 0 or more")
+        seed = number
         for path, module in self.named_modules().items():
             for name, drawn in module.__dict__.get("_drawn", {}).items():
-                variable = module.__dict__["_variables"][name]
+                variable = module.own_variables()[name]
                 words = [seed & 0xFFFFFFFF, seed >> 32, zlib.crc32(f"{path}.{name}".encode())]
                 variable.write(drawn.draw(np.random.default_rng(words), variable.dtype))
         return self
@@ -223,9 +265,9 @@ class Module:
     def freeze(self, frozen: bool = True) -> Self:
         """Takes this module's parameters out of training, or with False back in."""
         for module in self.named_modules().values():
-            for name, variable in module.__dict__.get("_variables", {}).items():
-                variable.trainable = not frozen and name not in module._buffers()
-            module._raise_version()
+            for name, variable in module.own_variables().items():
+                variable.trainable = not frozen and name not in module.buffer_names()
+            module._settings_changed()
         return self
 
     def astype(self, dtype: Any) -> Self:
@@ -234,7 +276,7 @@ class Module:
             raise TypeError(f"astype was given {dtype}; parameters are float32 or float64")
         for variable in self.named_variables().values():
             if variable.dtype.kind == "f":
-                variable.write(_own_copy(variable.value, dtype))
+                variable.write(own_copy(variable.value, dtype))
         return self
 
     def save(self, path: Any, **metadata: Any) -> None:
@@ -247,39 +289,39 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         variables = self.__dict__.setdefault("_variables", {})
-        if isinstance(value, Drawn):
-            variables[name] = Variable(
-                lambda: value.draw(np.random.default_rng()), name, shape=value.shape, dtype=np.float32
-            )
-            self.__dict__.setdefault("_drawn", {})[name] = value
-            self._raise_version()
-        elif isinstance(value, (Parameter, Buffer)):
-            trainable = isinstance(value, Parameter)
-            array = np.asarray(value.value)
-            dtype = np.float32 if array.dtype.kind == "f" or trainable else array.dtype
-            variables[name] = Variable(_own_copy(array, dtype), name, trainable)
+        if isinstance(value, (Drawn, Parameter, Buffer)):
             self.__dict__.pop(name, None)
-            if not trainable:
-                self._buffers().add(name)
-            self._raise_version()
+            self._drawn_variables().pop(name, None)
+            self.buffer_names().discard(name)
+            if isinstance(value, Drawn):
+                self._drawn_variables()[name] = value
+            elif isinstance(value, Buffer):
+                self.buffer_names().add(name)
+            variables[name] = _variable(name, value)
+            self._settings_changed()
+        elif name in variables and value is None:
+            del variables[name]
+            self._drawn_variables().pop(name, None)
+            self.__dict__[name] = None
+            self._settings_changed()
         elif name in variables:
             variable = variables[name]
             if isinstance(value, Tensor):
                 variable.write(value)
                 return
-            array = np.asarray(value)
+            array = _real_array(value, name)
             if array.shape != variable.shape:
                 raise ValueError(
                     f"{name} of {type(self).__name__} has shape {variable.shape} and was set to shape {array.shape}; "
                     "to change a layer's shape, put a new layer in its place"
                 )
-            variable.write(_own_copy(array, variable.dtype))
+            variable.write(own_copy(array, variable.dtype))
         else:
-            if isinstance(value, list) and any(isinstance(item, Module) for item in value):
-                value = tuple(value)
             if active_recording() is None and self.__dict__.get(name, self) is not value:
-                self._raise_version()
+                self._settings_changed()
             self.__dict__[name] = value
+            if not isinstance(value, (bool, int, float, str, Module, type(None))):
+                self.__dict__.setdefault("_changeable", {})[name] = None
 
     def __getattr__(self, name: str) -> Any:
         variables = self.__dict__.get("_variables", {})
@@ -290,7 +332,8 @@ class Module:
     def __delattr__(self, name: str) -> None:
         if self.__dict__.get("_variables", {}).pop(name, None) is None:
             object.__delattr__(self, name)
-        self._raise_version()
+        self._drawn_variables().pop(name, None)
+        self._settings_changed()
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "_entry"}
@@ -299,10 +342,10 @@ class Module:
         self.__dict__.update(state)
 
     def __repr__(self) -> str:
-        children = list(self._children())
+        children = self.children()
         if not children:
             return f"{type(self).__name__}({self.extra_repr()})"
-        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in children]
+        lines = [f"({name}): {child!r}".replace("\n", "\n  ") for name, child in children.items()]
         return f"{type(self).__name__}(\n  " + "\n  ".join(lines) + "\n)"
 
     def extra_repr(self) -> str:
@@ -314,67 +357,135 @@ class Module:
 
         return module_page(self)
 
-    # inner workings
+    # for those who look inside
 
-    def _children(self) -> Iterator[tuple[str, Module]]:
-        for name, value in self.__dict__.items():
-            if isinstance(value, Module):
-                yield name, value
-            elif isinstance(value, (tuple, dict)):
-                items = value.items() if isinstance(value, dict) else enumerate(value)
-                for inner, item in items:
-                    if isinstance(item, Module):
-                        yield f"{name}.{inner}", item
+    def settings_state(self) -> Hashable:
+        """Equal as long as no attribute was set, and no list, dict or array among the attributes changed."""
+        names = self.__dict__.get("_changeable")
+        version = self.__dict__.get("_settings_version", 0)
+        if not names:
+            return version
+        return version, tuple(_fingerprint(self.__dict__.get(name)) for name in names)
 
-    def _buffers(self) -> set[str]:
+    def buffer_names(self) -> set[str]:
+        """Which of this module's own variables are buffers."""
         return self.__dict__.setdefault("_buffer_names", set())
 
-    def _raise_version(self) -> None:
-        self.__dict__["version"] = self.version + 1
+    def _drawn_variables(self) -> dict[str, Drawn]:
+        return self.__dict__.setdefault("_drawn", {})
+
+    def _settings_changed(self) -> None:
+        self.__dict__["_settings_version"] = self.__dict__.get("_settings_version", 0) + 1
 
     def _compiled(self) -> Callable[..., Any]:
         if "_entry" not in self.__dict__:
             self.__dict__["_entry"] = Compiled(self._entered)
         return self.__dict__["_entry"]
 
-    def _entered(self, inputs: tuple[Any, ...], training: bool, key: Value | None) -> Any:
+    def _entered(self, inputs: tuple[Any, ...], named: dict[str, Any], training: bool, key: Value | None) -> Any:
         """A call from outside: the root of a network, whose layers then find their paths in it."""
-        call = Call(training, key, {module: path for path, module in self.named_modules().items()})
+        paths: dict[Module, list[str]] = {}
+        for path, module in self.named_modules(shared=True).items():
+            paths.setdefault(module, []).append(path)
+        recording = active_recording()
+        if recording is not None:
+            for module in paths:
+                recording.depend_on(module)
+        call = Call(training, key, paths)
         token = _call.set(call)
         try:
-            return self._run(inputs, call)
+            return self._run(inputs, named, call)
         finally:
             _call.reset(token)
 
-    def _run(self, inputs: tuple[Any, ...], call: Call) -> Any:
+    def _run(self, inputs: tuple[Any, ...], named: dict[str, Any], call: Call) -> Any:
         recording = active_recording()
-        path = call.paths.get(self, type(self).__name__)
+        path = call.entered(self)
         if recording is not None:
-            recording.settings[self] = self.version
+            recording.depend_on(self)
         with scope(path):
             try:
-                result = self.forward(*inputs)
+                result = self.forward(*inputs, **named)
             except (ValueError, TypeError) as error:
                 if type(error) not in (ValueError, TypeError) or hasattr(error, "layer"):
                     raise
-                what = type(self).__name__ if any(self._children()) else repr(self)
-                named = type(error)(f"layer {path or 'at the top'}, {what}: {error}")
-                named.layer = path  # type: ignore[union-attr]
-                raise named from error
+                what = type(self).__name__ if self.children() else repr(self)
+                told = type(error)(f"layer {path or 'at the top'}, {what}: {error}")
+                told.layer = path  # type: ignore[union-attr]
+                raise told from error
         if recording is not None and isinstance(result, Tensor):
             recording.labels[path] = result
         return result
 
 
+def _modules_in(name: str, value: Any) -> dict[str, Module]:
+    if isinstance(value, Module):
+        return {name: value}
+    if isinstance(value, (list, tuple)):
+        value = dict(enumerate(value))
+    found: dict[str, Module] = {}
+    if isinstance(value, dict) and not name.startswith("_"):
+        for key, item in value.items():
+            found |= _modules_in(f"{name}.{key}", item)
+    return found
+
+
+def _fingerprint(value: Any) -> Hashable:
+    """Equal for values that are the same; what cannot be compared is known by its identity."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_fingerprint(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((key, _fingerprint(item)) for key, item in value.items())
+    if isinstance(value, np.ndarray):
+        return value.shape, value.dtype.str, hash(value.tobytes())
+    if isinstance(value, (bool, int, float, str)):
+        return type(value).__name__, repr(value)
+    return id(value)
+
+
+def _variable(name: str, value: Drawn | Parameter | Buffer) -> Variable:
+    if isinstance(value, Drawn):
+        return Variable(lambda: value.draw(np.random.default_rng()), name, shape=value.shape, dtype=np.float32)
+    array = _real_array(value.value, name)
+    trainable = isinstance(value, Parameter)
+    dtype = np.float32 if array.dtype.kind == "f" or trainable else array.dtype
+    return Variable(own_copy(array, dtype), name, trainable)
+
+
+def _array_if_numbers(value: Any) -> Any:
+    """Nested lists of numbers as an array: what is in them is an input, not a setting."""
+    if isinstance(value, (list, tuple)) and value and not flatten(value)[0]:
+        array = np.asarray(value)
+        return array.astype(np.float32) if array.dtype.kind == "f" else array
+    return value
+
+
 def _key(seed: Any) -> Value | None:
-    if seed is None:
-        return None
-    if isinstance(seed, tuple):
-        return random_key(*seed)
-    return random_key(int(seed)) if isinstance(seed, (int, np.integer)) else seed
+    """The random key for a seed, a (seed, step) pair, or a key."""
+    if seed is None or isinstance(seed, (Tensor, np.ndarray)):
+        return seed
+    numbers = [as_integer(number) for number in (seed if isinstance(seed, tuple) else (seed,))]
+    if not 1 <= len(numbers) <= 2 or any(number is None or number < 0 for number in numbers):
+        raise ValueError(
+            f"seed was {seed!r}; it is a whole number of 0 or more, a (seed, step) pair of such, or a key from "
+            "wm.random_key"
+        )
+    return random_key(*(int(number or 0) for number in numbers))
 
 
-def _own_copy(value: Any, dtype: Any) -> np.ndarray:
+def _real_array(value: Any, name: str) -> np.ndarray:
+    """The value as an array of real numbers; PyTorch's tensors too, also those that require gradients."""
+    detached = value.detach() if hasattr(value, "detach") else value
+    try:
+        array = np.asarray(detached)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name} was given something that is no array of numbers: {error}") from None
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{name} was given {array.dtype} values; parameters and buffers are real numbers")
+    return array
+
+
+def own_copy(value: Any, dtype: Any) -> np.ndarray:
     copy = np.array(value, dtype=dtype, order="C")
     copy.flags.writeable = False
     return copy

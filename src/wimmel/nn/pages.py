@@ -22,7 +22,7 @@ def module_page(module: Module) -> str:
         f"<td style='text-align:left'>{html.escape(_one_line(layer))}</td>"
         f"<td style='text-align:left'>{html.escape(_shapes(layer))}</td></tr>"
         for path, layer in module.named_modules().items()
-        if not any(layer._children())
+        if layer.own_variables() or not layer.children()
     )
     head = "<tr><th>path</th><th style='text-align:left'>layer</th><th style='text-align:left'>parameters</th></tr>"
     return f"<details open><summary>{title}</summary><table>{head}{rows}</table></details>"
@@ -34,8 +34,8 @@ def _one_line(layer: Module) -> str:
 
 def _shapes(layer: Module) -> str:
     parts = []
-    for name, variable in layer.named_variables().items():
+    for name, variable in layer.own_variables().items():
         sizes = " x ".join(map(str, variable.shape)) or "1"
-        frozen = "" if variable.trainable or name in layer._buffers() else ", frozen"
+        frozen = "" if variable.trainable or name in layer.buffer_names() else ", frozen"
         parts.append(f"{name} {sizes}{frozen}")
     return "; ".join(parts)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from wimmel.files import load_tensors, save_tensors
-from wimmel.nn.module import Module
+from wimmel.nn.module import Module, own_copy
 
 BUILT_IN: dict[str, type[Module]] = {}
 """Classes that a file may name, by name."""
@@ -46,6 +46,9 @@ def save(net: Module, path: Any, classes: Sequence[str] | None = None, preproces
     OSError
         If the file cannot be written; what stood there before stays.
     """
+    taken = {"architecture"} & set(extra)
+    if taken:
+        raise ValueError(f"save was given {', '.join(taken)} as further metadata; that name is the file's own")
     classes = classes if classes is not None else net.__dict__.get("classes")
     preprocessing = preprocessing if preprocessing is not None else net.__dict__.get("preprocessing")
     document = {
@@ -87,6 +90,9 @@ def load(path: Any) -> Module:
         _check_sizes(document["architecture"], largest=max(2**20, *(tensor.size for tensor in tensors.values()), 0))
         net = _built(document["architecture"])
         net.load_state_dict(tensors)
+        for name, variable in net.named_variables().items():
+            if tensors[name].dtype == np.float64 != variable.dtype:
+                variable.write(own_copy(tensors[name], np.float64))
         classes, preprocessing = document.get("classes"), document.get("preprocessing")
         net.__dict__["classes"] = None if classes is None else tuple(str(name) for name in classes)
         net.__dict__["preprocessing"] = None if preprocessing is None else _preprocessing(preprocessing)

@@ -21,7 +21,9 @@ class Compiled:
     """A function that is recorded at its first call with arguments of some shapes and dtypes, then runs as one graph.
 
     Arrays are the arguments of the graph. Numbers, strings and modules are part of the recording; the parameters of
-    modules, also of those the function merely refers to, are inputs whose present values each call reads.
+    modules, also of those the function merely refers to, are inputs whose present values each call reads. Settings of
+    modules are watched. All else that the function refers to (arrays, lists, numbers around it) is taken as it is when
+    it is recorded: pass what changes as an argument.
 
     Attributes
     ----------
@@ -64,12 +66,13 @@ class Compiled:
 
     def _recorded(self, structure: Any, arrays: list[np.ndarray], arguments: Any, named: Any) -> tuple[Trace, Runner]:
         key = (structure, tuple((array.shape, array.dtype) for array in arrays))
-        with self._lock:
-            entry = self._traces.get(key)
-            if entry is None or not entry[0].is_current():
-                recorded = simplify(trace(self.function, *arguments, **named))
-                entry = (recorded, prepared(recorded.graph, self.backend))
-                self.graph = recorded.graph
+        entry = self._traces.get(key)
+        if entry is None or not entry[0].is_current():
+            # not under the lock: the function may wait for another thread that calls it too
+            recorded = simplify(trace(self.function, *arguments, **named))
+            entry = (recorded, prepared(recorded.graph, self.backend))
+            self.graph = recorded.graph
+            with self._lock:
                 self._traces.pop(key, None)
                 while len(self._traces) >= RECORDINGS:
                     self._traces.pop(next(iter(self._traces)))
@@ -84,7 +87,8 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
     ----------
     function : callable
         Takes and returns arrays, or lists, tuples and dicts of them. It must not depend on the numbers in them: `if
-        x.sum() > 0` raises a TypeError.
+        x.sum() > 0` raises a TypeError. Of what it refers to without being given it, modules and their parameters are
+        followed when they change; arrays, lists and numbers are taken as they are when it is recorded.
     *examples
         If given, it is recorded for arguments like these right away.
     backend : {"reference"}, default "reference"

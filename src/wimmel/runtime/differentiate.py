@@ -18,6 +18,9 @@ from wimmel.runtime.compiled import Compiled
 def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
     """A function that returns both the function's value and its gradient.
 
+    Each call records the function anew, so whatever it refers to may change between calls. In a loop, record it once:
+    ``step = wm.compile(wm.value_and_grad(loss))``.
+
     Parameters
     ----------
     function : callable
@@ -52,8 +55,6 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
         value, parts = _differentiated(function, numbers, arguments, named)
         return value, parts if several else parts[0]
 
-    compiled = Compiled(recorded)
-
     def differentiated(*arguments: Any, **named: Any) -> Any:
         for number in numbers:
             if not -len(arguments) <= number < len(arguments):
@@ -65,7 +66,7 @@ def value_and_grad(function: Callable[..., Any], argnums: int | Sequence[int] = 
             _with_arrays_for_numbers(argument) if place in places else argument
             for place, argument in enumerate(arguments)
         ]
-        return compiled(*given, **named)
+        return Compiled(recorded)(*given, **named)
 
     differentiated.__name__ = f"value_and_grad({getattr(function, '__name__', 'function')})"
     return differentiated

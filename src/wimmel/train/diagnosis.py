@@ -111,7 +111,7 @@ def _place(culprit: Tensor, traced: Trace, step: TrainingStep) -> tuple[str | No
     if culprit.scope == "loss" and culprit.scope not in modules:
         return None, f"of the loss, {direction}"
     layer = modules.get(culprit.scope)
-    shown = "" if layer is None or any(layer._children()) else f", {layer!r}"
+    shown = "" if layer is None or layer.children() else f", {layer!r}"
     return culprit.scope, f"of layer {culprit.scope or 'at the top'}{shown}, {direction}"
 
 

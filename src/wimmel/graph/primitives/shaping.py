@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wimmel.geometry import AxisField
+from wimmel.geometry import AxisField, axis_groups
 from wimmel.graph.primitives import reduction
 from wimmel.graph.primitives.elementwise import fields_of_broadcast
 from wimmel.graph.tensor import Fields, Primitive, Shape, Value
@@ -27,28 +27,10 @@ def _reshape_result(x: Value, shape: Shape) -> tuple[Shape, np.dtype]:
 
 def _reshape_fields(output: Value, x: Value, shape: Shape) -> Fields:
     """Axes that pass through unmerged and unsplit move as before; inside a merged or split group, all may be seen."""
-    rows: list[tuple[int | None, AxisField]] = []
-    before, after = list(x.shape), list(shape)
-    i = j = 0
-    while i < len(before):
-        if j < len(after) and before[i] == after[j]:
-            rows.append((j, AxisField.pointwise()))
-            i, j = i + 1, j + 1
-            continue
-        group, wide, narrow = 1, before[i], after[j] if j < len(after) else 1
-        j += 1
-        while wide != narrow and (i + group < len(before) or j < len(after)):
-            if wide < narrow and i + group < len(before):
-                wide *= before[i + group]
-                group += 1
-            elif j < len(after):
-                narrow *= after[j]
-                j += 1
-            else:
-                wide *= before[i + group]
-                group += 1
-        rows.extend([_RESTING] * group)
-        i += group
+    rows: list[tuple[int | None, AxisField]] = [_RESTING] * len(x.shape)
+    for before, after in axis_groups(x.shape, shape):
+        if len(before) == len(after) == 1:
+            rows[before[0]] = (after[0], AxisField.pointwise())
     return [rows]
 
 

@@ -7,14 +7,13 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
-from wimmel.geometry import AxisField, axis_groups
+from wimmel.geometry import AxisField
 from wimmel.graph.primitives import (
     convolution,
     convolution_input_gradient,
     max_pool,
     max_pool_take,
     max_unpool,
-    reshape,
     sum_pool,
     sum_unpool,
 )
@@ -64,20 +63,9 @@ def _before(node: Tensor, number: int, views: list[View], slid: set[int]) -> tup
 
 def fields_of(node: Tensor) -> Fields:
     """What the node sees of each axis of each input: the primitive's rule, or all where it has none."""
-    if node.primitive is reshape:
-        return [_reshape_rows(node)]
     if node.primitive.fields is None:
         return [[(None, WHOLE)] * source.ndim for source in node.inputs]
     return node.primitive.fields(node, *node.inputs, **node.attributes)
-
-
-def _reshape_rows(node: Tensor) -> list[View]:
-    (x,) = node.inputs
-    rows: list[View] = [(None, WHOLE)] * x.ndim
-    for before, after in axis_groups(x.shape, node.shape):
-        if len(before) == len(after) == 1:
-            rows[before[0]] = (after[0], POINTWISE)
-    return rows
 
 
 @lru_cache(maxsize=4096)

@@ -1,10 +1,10 @@
 """The language that rewrite rules are written in: patterns that a tensor fits or does not, and rules made of them.
 
-    Rule    = name, pattern: Made, replacement: Match -> Tensor | None, liberty
-    Pattern = Anything(name)                       any tensor; a name used twice means the same tensor twice
-            | Constant(name, holds)                a constant, stretched or not, whose array fulfils `holds`
-            | Made(by, of, name, when, swapped)    made by one of these primitives from tensors that fit `of`
-    Match   = the tensors by their names in the pattern, and `node`, the whole
+Rule    = name, pattern: Made, replacement: Match -> Tensor | None, liberty
+Pattern = Anything(name)                       any tensor; a name used twice means the same tensor twice
+        | Constant(name, holds)                a constant, stretched or not, whose array fulfils `holds`
+        | Made(by, of, name, when, swapped)    made by one of these primitives from tensors that fit `of`
+Match   = the tensors by their names in the pattern, and `node`, the whole
 """
 
 from __future__ import annotations
