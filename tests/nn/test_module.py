@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -207,11 +208,208 @@ def test_dropout_without_a_seed_says_so():
         nn.Sequential(nn.Dropout())(np.ones(3, np.float32), training=True)
 
 
-def test_a_shared_layer_is_counted_once():
+def test_a_shared_layer_is_counted_once_and_saved_under_all_its_paths():
     layer = nn.Linear(3, 3)
     net = nn.Sequential(layer, nn.ReLU(), layer)
     assert net.parameter_count() == 12
-    assert list(net.state_dict()) == ["0.weight", "0.bias"]
+    assert list(net.parameters()) == ["0.weight", "0.bias"]
+    assert list(net.state_dict()) == ["0.weight", "0.bias", "2.weight", "2.bias"], "as in PyTorch"
+    net.load_state_dict(net.state_dict())
+
+
+def test_a_module_that_holds_itself_is_walked_once():
+    class Loop(nn.Module):
+        def __init__(self):
+            self.scale = nn.Parameter(np.ones(1))
+            self.me = self
+
+    assert list(Loop().state_dict()) == ["scale"]
+
+
+def test_modules_in_lists_are_found_however_they_got_there():
+    class Stack(nn.Module):
+        def __init__(self):
+            self.blocks = []
+            for _ in range(2):
+                self.blocks.append(nn.Linear(2, 2))
+            self.grid = [[nn.Linear(1, 1)], {"a": nn.Linear(1, 1)}]
+
+        def forward(self, x):
+            for block in self.blocks:
+                x = block(x)
+            return x
+
+    net = Stack()
+    assert [name for name in net.state_dict() if "bias" in name] == [
+        "blocks.0.bias", "blocks.1.bias", "grid.0.0.bias", "grid.1.a.bias",
+    ]  # fmt: skip
+    x = np.ones((1, 2), np.float32)
+    before = net(x)
+    net.blocks.append(nn.Linear(2, 2))
+    assert (net(x) != before).any(), "the longer list is recorded anew"
+    net.blocks[0] = nn.Linear(2, 2).initialize(9)
+    assert "blocks.2.bias" in net.state_dict()
+
+
+def test_a_sequential_of_ones_own_keeps_its_other_layers():
+    class Headed(nn.Sequential):
+        def __init__(self):
+            super().__init__(nn.Linear(2, 2))
+            self.extra = nn.Linear(2, 2)
+
+    assert set(Headed().state_dict()) == {"0.weight", "0.bias", "extra.weight", "extra.bias"}
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda net: net.options.update(gain=5.0), 5),
+        (lambda net: net.factors.__setitem__(0, 7.0), 7),
+        (lambda net: net.mask.__setitem__(0, 3.0), 3),
+        (lambda net: setattr(net.inner, "negative_slope", 2.0), 2),
+    ],
+    ids=["a dict", "a list", "an array", "a setting of a layer that is only read"],
+)
+def test_settings_changed_in_place_are_noticed(change, expected):
+    class Many(nn.Module):
+        def __init__(self):
+            self.options, self.factors, self.mask = {"gain": 1.0}, [1.0], np.ones(1)
+            self.inner = nn.LeakyReLU(1.0)
+
+        def forward(self, x):
+            return x * self.options["gain"] * self.factors[0] * self.mask * self.inner.negative_slope
+
+    net = Many()
+    assert net(np.ones(1)) == 1
+    change(net)
+    assert net(np.ones(1)) == expected
+
+
+def test_layers_exchanged_in_a_captured_network_are_noticed():
+    net = nn.Sequential(nn.ReLU())
+    compiled = compile(lambda x: net[0](x), np.ones(1))
+    net.layers = (nn.Sigmoid(),)
+    assert compiled(np.zeros(1)) == 0.5
+
+
+def test_a_layer_used_twice_is_known_by_both_paths():
+    relu = nn.ReLU()
+    net = nn.Sequential(nn.Conv2d(1, 2, 3), relu, nn.Conv2d(2, 3, 3), relu)
+    rows = {row.path: row for row in nn.inspect(net, (1, 8, 8)).layers}
+    assert rows["1"].output_shape == (2, 6, 6) and rows["3"].output_shape == (3, 4, 4)
+    assert str(nn.receptive_field(net, (1, 8, 8), of="1")).startswith("3x3")
+    assert str(nn.receptive_field(net, (1, 8, 8), of="3")).startswith("5x5")
+
+
+def test_threads_that_use_a_new_network_first_see_the_same_parameters():
+    for _ in range(5):
+        layer, barrier, found = nn.Linear(300, 300), threading.Barrier(4), []
+
+        def call(layer=layer, barrier=barrier, found=found):
+            barrier.wait(10)
+            found.append(layer(np.ones((1, 300), np.float32)))
+
+        threads = [threading.Thread(target=call) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert all((y == found[0]).all() for y in found)
+
+
+def test_what_is_no_real_number_is_refused():
+    layer = nn.Linear(2, 2)
+    before = layer.weight
+    with pytest.raises(TypeError, match="real numbers"):
+        layer.weight = np.ones((2, 2)) * 1j
+    with pytest.raises(TypeError, match="real numbers"):
+        nn.Sequential(layer).scale = nn.Parameter(np.array(["a"]))
+    with pytest.raises(TypeError, match="bias was given"):
+        layer.load_state_dict({"weight": np.ones((2, 2)), "bias": ["a", "b"]})
+    assert layer.weight is before
+    with pytest.raises(TypeError, match="given a list"):
+        layer.load_state_dict([])
+
+
+def test_attributes_may_change_what_they_are():
+    net = nn.Sequential()
+    net.weight = None
+    net.weight = nn.Parameter.drawn((3,), nn.initializers.ones)
+    assert (net.weight == 1).all()
+    net.weight = nn.Buffer(np.zeros(3))
+    assert net.parameter_count() == 0
+    net.weight = nn.Parameter(np.full(4, 2.0))
+    assert net.parameter_count() == 4 and net.initialize(0).weight.shape == (4,)
+    net.weight = None
+    assert net.weight is None and not net.state_dict()
+
+
+def test_copies_stay_read_only():
+    layer = pickle.loads(pickle.dumps(nn.Linear(2, 2)))
+    for copied in (layer, copy.deepcopy(layer)):
+        assert not copied.weight.flags.writeable
+
+
+def test_lists_of_numbers_are_inputs():
+    net = nn.Linear(2, 1).initialize(0)
+    for number in (1.0, 2.0):
+        expected = net(np.array([[number, 3.0]], np.float32))
+        np.testing.assert_array_equal(net([[number, 3.0]]), expected)
+    assert len(net.__dict__["_entry"]._traces) == 1
+
+
+def test_forward_may_take_named_inputs():
+    class Scaled(nn.Module):
+        def forward(self, x, scale):
+            return x * scale
+
+    assert Scaled()(np.ones(1), scale=np.array([3.0])) == 3
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", (1, 2, 3), (1, -2)])
+def test_seeds_are_whole_numbers(seed):
+    with pytest.raises(ValueError, match="seed was"):
+        nn.Dropout()(np.ones(3, np.float32), training=True, seed=seed)
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, None])
+def test_initialize_takes_whole_numbers(seed):
+    with pytest.raises(ValueError, match="whole number of 0 or more"):
+        nn.Linear(1, 1).initialize(seed)
+
+
+def test_a_layer_may_have_a_version_of_its_own():
+    class Labelled(nn.Module):
+        def __init__(self):
+            self.version = "1.0"
+
+        def forward(self, x):
+            return x
+
+    assert Labelled()(np.ones(1)) == 1
+
+
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda: nn.MaxPool2d(0), lambda: nn.MaxPool2d("x"), lambda: nn.AdaptiveAvgPool2d(0), lambda: nn.Softplus(0),
+        lambda: nn.GELU("foo"), lambda: nn.GroupNorm(2, 4.0), lambda: nn.Flatten(2, 1), lambda: nn.BatchNorm2d(-1),
+        lambda: nn.LayerNorm(2.5), lambda: nn.Dropout("a"), lambda: nn.Dropout(1.5), lambda: nn.Linear(2.0, 1),
+        lambda: nn.Conv2d(3, 4, 3, stride=0), lambda: nn.Conv2d(3, 4, 3, groups=2), lambda: nn.Conv2d(0, 4, 3),
+        lambda: nn.Conv2d(1, 1, 3, padding_mode="mirror"), lambda: nn.Conv2d(1, 1, 3, padding="full-ish"),
+        lambda: nn.Sequential([nn.ReLU()]),
+    ],
+)  # fmt: skip
+def test_settings_that_make_no_sense_are_refused_when_the_layer_is_made(build):
+    with pytest.raises((ValueError, TypeError)) as caught:
+        build()
+    assert len(str(caught.value)) > 30, "a sentence"
+
+
+def test_numpys_whole_numbers_are_whole_numbers():
+    assert nn.Linear(np.prod((2, 3)), 10).in_features == 6
+    assert nn.Conv2d(np.int64(3), 2, np.int32(3)).kernel_size == (3, 3)
+    assert nn.LayerNorm(np.int64(3)).normalized_shape == (3,)
 
 
 def test_networks_are_copied_and_pickled_apart(pictures):

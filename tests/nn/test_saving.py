@@ -136,3 +136,23 @@ def test_an_architecture_too_large_for_its_tensors_allocates_nothing(tmp_path):
     save_tensors(tmp_path / "net.safetensors", {"weight": np.zeros((2, 3), np.float32)}, {"architecture": huge})
     with pytest.raises(ValueError, match="does not describe a network that can be built"):
         nn.load(tmp_path / "net.safetensors")
+
+
+def test_a_double_network_stays_double(tmp_path):
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).astype(np.float64)
+    net.save(tmp_path / "net.safetensors")
+    x = np.random.default_rng(0).normal(size=(3, 2))
+    np.testing.assert_array_equal(nn.load(tmp_path / "net.safetensors")(x), net(x))
+
+
+def test_a_network_with_a_shared_layer_comes_back(tmp_path):
+    layer = nn.Linear(3, 3)
+    net = nn.Sequential(layer, nn.ReLU(), layer)
+    net.save(tmp_path / "net.safetensors")
+    x = np.ones((1, 3), np.float32)
+    np.testing.assert_array_equal(nn.load(tmp_path / "net.safetensors")(x), net(x))
+
+
+def test_the_files_own_metadata_cannot_be_replaced(tmp_path):
+    with pytest.raises(ValueError, match="architecture as further metadata"):
+        nn.Sequential(nn.ReLU()).save(tmp_path / "net.safetensors", architecture="mine")

@@ -59,6 +59,8 @@ class GELU(Module):
     """x times the normal distribution's probability of being below x; with approximate="tanh" nearly so."""
 
     def __init__(self, approximate: str = "none") -> None:
+        if approximate not in ("none", "tanh"):
+            raise ValueError(f"GELU was given approximate={approximate!r}; it is 'none' or 'tanh'")
         self.approximate = approximate
 
     def forward(self, x: Any) -> Any:
@@ -121,6 +123,8 @@ class Softplus(Module):
     """log(1 + exp(beta * x)) / beta, and x itself where beta * x exceeds the threshold."""
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
+        if not beta > 0:
+            raise ValueError(f"Softplus was given beta={beta!r}; it is a number above 0")
         self.beta = beta
         self.threshold = threshold
 

@@ -8,6 +8,8 @@ from typing import Any, ClassVar
 
 from wimmel import functional
 from wimmel.geometry import padding_pairs, per_axis
+from wimmel.geometry.whole_numbers import at_least
+from wimmel.nn.arguments import checked_padding, short
 from wimmel.nn.initializers import fan_in_uniform
 from wimmel.nn.module import Module, Parameter
 
@@ -34,7 +36,7 @@ class _Convolution(Module):
         bias: bool = True,
         padding_mode: str = "zeros",
     ) -> None:
-        _check_channels(type(self).__name__, in_channels, out_channels, groups)
+        in_channels, out_channels, groups = _checked_channels(type(self).__name__, in_channels, out_channels, groups)
         if padding_mode not in PADDING_MODES:
             raise ValueError(f"padding_mode was {padding_mode!r}; it is one of {', '.join(PADDING_MODES)}")
         self.in_channels = in_channels
@@ -42,7 +44,7 @@ class _Convolution(Module):
         self.kernel_size = per_axis(kernel_size, self.axes, "kernel_size")
         self.stride = per_axis(stride, self.axes, "stride")
         self.dilation = per_axis(dilation, self.axes, "dilation")
-        self.padding = _checked_padding(padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = checked_padding(padding, self.kernel_size, self.stride, self.dilation)
         self.groups = groups
         self.bias_used = bias
         self.padding_mode = padding_mode
@@ -61,11 +63,11 @@ class _Convolution(Module):
         return type(self).function(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.kernel_size)}"]
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={short(self.kernel_size)}"]
         for name, default in (("stride", 1), ("padding", 0), ("dilation", 1), ("groups", 1)):
             value = getattr(self, name)
-            if _short(value) != default:
-                parts.append(f"{name}={_short(value)!r}")
+            if short(value) != default:
+                parts.append(f"{name}={short(value)!r}")
         if not self.bias_used:
             parts.append("bias=False")
         if self.padding_mode != "zeros":
@@ -170,13 +172,13 @@ class _ConvolutionTransposed(Module):
         bias: bool = True,
         dilation: Sizes = 1,
     ) -> None:
-        _check_channels(type(self).__name__, in_channels, out_channels, groups)
+        in_channels, out_channels, groups = _checked_channels(type(self).__name__, in_channels, out_channels, groups)
         self.in_channels = in_channels
         self.out_channels = out_channels
         self.kernel_size = per_axis(kernel_size, self.axes, "kernel_size")
         self.stride = per_axis(stride, self.axes, "stride")
         self.dilation = per_axis(dilation, self.axes, "dilation")
-        self.padding = _checked_padding(padding, self.kernel_size, self.stride, self.dilation)
+        self.padding = checked_padding(padding, self.kernel_size, self.stride, self.dilation)
         self.output_padding = per_axis(output_padding, self.axes, "output_padding", minimum=0)
         self.groups = groups
         self.bias_used = bias
@@ -191,12 +193,12 @@ class _ConvolutionTransposed(Module):
         )
 
     def extra_repr(self) -> str:
-        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={_short(self.kernel_size)}"]
+        parts = [f"{self.in_channels}, {self.out_channels}, kernel_size={short(self.kernel_size)}"]
         defaults = (("stride", 1), ("padding", 0), ("output_padding", 0), ("groups", 1), ("dilation", 1))
         for name, default in defaults:
             value = getattr(self, name)
-            if _short(value) != default:
-                parts.append(f"{name}={_short(value)!r}")
+            if short(value) != default:
+                parts.append(f"{name}={short(value)!r}")
         return ", ".join(parts if self.bias_used else [*parts, "bias=False"])
 
 
@@ -255,27 +257,12 @@ class ConvTranspose3d(_ConvolutionTransposed):
     function = staticmethod(functional.conv_transpose3d)
 
 
-def _check_channels(name: str, in_channels: int, out_channels: int, groups: int) -> None:
-    for what, value in (("in_channels", in_channels), ("out_channels", out_channels), ("groups", groups)):
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{name} was given {what}={value!r}; it is a whole number of at least 1")
-    if in_channels % groups or out_channels % groups:
+def _checked_channels(name: str, in_channels: int, out_channels: int, groups: int) -> tuple[int, int, int]:
+    inputs = at_least(in_channels, 1, f"in_channels of {name}")
+    outputs = at_least(out_channels, 1, f"out_channels of {name}")
+    parts = at_least(groups, 1, f"groups of {name}")
+    if inputs % parts or outputs % parts:
         raise ValueError(
-            f"{name} was given groups={groups} for {in_channels} input and {out_channels} output channels; "
-            "groups must divide both"
+            f"{name} was given groups={parts} for {inputs} input and {outputs} output channels; groups must divide both"
         )
-
-
-def _checked_padding(padding: Any, kernel: Sequence[int], stride: Sequence[int], dilation: Sequence[int]) -> Any:
-    """The padding as pairs, or as its name if it depends on the input's size; refuses what could never be a padding."""
-    large = tuple(2 * d * k for k, d in zip(kernel, dilation, strict=True))
-    pairs = padding_pairs(padding, large, kernel, stride, dilation)
-    return padding if isinstance(padding, str) else pairs
-
-
-def _short(value: Any) -> Any:
-    """The value as one would write it: one number where both sides and all axes agree."""
-    if isinstance(value, tuple):
-        inner = tuple(_short(item) for item in value)
-        return inner[0] if len(set(inner)) == 1 else inner
-    return value
+    return inputs, outputs, parts

@@ -37,8 +37,8 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"Dropout was given p={p}; it is a probability, between 0 and 1")
+        if not isinstance(p, (int, float)) or not 0 <= p <= 1:
+            raise ValueError(f"Dropout was given p={p!r}; it is a probability, between 0 and 1")
         self.p = p
 
     def forward(self, x: Any) -> Any:

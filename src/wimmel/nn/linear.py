@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wimmel import functional
+from wimmel.geometry.whole_numbers import at_least
 from wimmel.nn.initializers import fan_in_uniform
 from wimmel.nn.module import Module, Parameter
 
@@ -34,11 +35,8 @@ class Linear(Module):
     """
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
-        for what, value in (("in_features", in_features), ("out_features", out_features)):
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise ValueError(f"Linear was given {what}={value!r}; it is a whole number of at least 1")
-        self.in_features = in_features
-        self.out_features = out_features
+        self.in_features = in_features = at_least(in_features, 1, "in_features of Linear")
+        self.out_features = out_features = at_least(out_features, 1, "out_features of Linear")
         self.bias_used = bias
         self.weight = Parameter.drawn((out_features, in_features), fan_in_uniform())
         self.bias = Parameter.drawn((out_features,), fan_in_uniform(in_features)) if bias else None
@@ -66,6 +64,8 @@ class Flatten(Module):
     """
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
+        if (start_dim < 0) == (end_dim < 0) and start_dim > end_dim:
+            raise ValueError(f"Flatten was given start_dim={start_dim} and end_dim={end_dim}; it ends before it starts")
         self.start_dim = start_dim
         self.end_dim = end_dim
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from wimmel import functional
+from wimmel.geometry.whole_numbers import at_least
 from wimmel.nn.initializers import ones, zeros
 from wimmel.nn.module import Buffer, Module, Parameter, current_call
 
@@ -30,7 +31,7 @@ class _BatchNorm(Module):
         affine: bool = True,
         track_running_stats: bool = True,
     ) -> None:
-        self.num_features = num_features
+        self.num_features = num_features = at_least(num_features, 1, f"num_features of {type(self).__name__}")
         self.eps = eps
         self.momentum = momentum
         self.affine = affine
@@ -169,7 +170,8 @@ class LayerNorm(Module):
         elementwise_affine: bool = True,
         bias: bool = True,
     ) -> None:
-        self.normalized_shape = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        sizes = normalized_shape if isinstance(normalized_shape, Sequence) else (normalized_shape,)
+        self.normalized_shape = tuple(at_least(size, 1, "normalized_shape of LayerNorm") for size in sizes)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
         self.bias_used = bias
@@ -206,7 +208,9 @@ class GroupNorm(Module):
     """
 
     def __init__(self, num_groups: int, num_channels: int, eps: float = 1e-5, affine: bool = True) -> None:
-        if num_groups < 1 or num_channels % num_groups:
+        num_groups = at_least(num_groups, 1, "num_groups of GroupNorm")
+        num_channels = at_least(num_channels, 1, "num_channels of GroupNorm")
+        if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm was given {num_groups} groups for {num_channels} channels; they must divide them"
             )

@@ -6,12 +6,16 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from wimmel import functional
+from wimmel.geometry import per_axis
+from wimmel.geometry.whole_numbers import at_least
+from wimmel.nn.arguments import checked_padding, short
 from wimmel.nn.module import Module
 
 Sizes = int | Sequence[int]
 
 
 class _MaxPool(Module):
+    axes: ClassVar[int]
     function: ClassVar[Callable[..., Any]]
 
     def __init__(
@@ -22,10 +26,10 @@ class _MaxPool(Module):
         dilation: Sizes = 1,
         ceil_mode: bool = False,
     ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
-        self.dilation = dilation
+        self.kernel_size = per_axis(kernel_size, self.axes, "kernel_size")
+        self.stride = self.kernel_size if stride is None else per_axis(stride, self.axes, "stride")
+        self.dilation = per_axis(dilation, self.axes, "dilation")
+        self.padding = checked_padding(padding, self.kernel_size, self.stride, self.dilation)
         self.ceil_mode = ceil_mode
 
     def forward(self, x: Any) -> Any:
@@ -45,6 +49,7 @@ class MaxPool1d(_MaxPool):
     (1, 3, 4)
     """
 
+    axes = 1
     function = staticmethod(functional.max_pool1d)
 
 
@@ -73,6 +78,7 @@ class MaxPool2d(_MaxPool):
              [13., 15.]]]], dtype=float32)
     """
 
+    axes = 2
     function = staticmethod(functional.max_pool2d)
 
 
@@ -86,10 +92,12 @@ class MaxPool3d(_MaxPool):
     (1, 1, 2, 2, 2)
     """
 
+    axes = 3
     function = staticmethod(functional.max_pool3d)
 
 
 class _AvgPool(Module):
+    axes: ClassVar[int]
     function: ClassVar[Callable[..., Any]]
 
     def __init__(
@@ -99,20 +107,30 @@ class _AvgPool(Module):
         padding: Any = 0,
         ceil_mode: bool = False,
         count_include_pad: bool = True,
+        divisor_override: int | None = None,
     ) -> None:
-        self.kernel_size = kernel_size
-        self.stride = kernel_size if stride is None else stride
-        self.padding = padding
+        self.kernel_size = per_axis(kernel_size, self.axes, "kernel_size")
+        self.stride = self.kernel_size if stride is None else per_axis(stride, self.axes, "stride")
+        self.padding = checked_padding(padding, self.kernel_size, self.stride, (1,) * self.axes)
         self.ceil_mode = ceil_mode
         self.count_include_pad = count_include_pad
+        self.divisor_override = None if divisor_override is None else at_least(divisor_override, 1, "divisor_override")
 
     def forward(self, x: Any) -> Any:
         return type(self).function(
-            x, self.kernel_size, self.stride, self.padding, self.ceil_mode, self.count_include_pad
+            x,
+            self.kernel_size,
+            self.stride,
+            self.padding,
+            self.ceil_mode,
+            self.count_include_pad,
+            self.divisor_override,
         )
 
     def extra_repr(self) -> str:
-        return _described(self, (("padding", 0), ("ceil_mode", False), ("count_include_pad", True)))
+        return _described(
+            self, (("padding", 0), ("ceil_mode", False), ("count_include_pad", True), ("divisor_override", None))
+        )
 
 
 class AvgPool1d(_AvgPool):
@@ -125,6 +143,7 @@ class AvgPool1d(_AvgPool):
     array([[[2., 6.]]])
     """
 
+    axes = 1
     function = staticmethod(functional.avg_pool1d)
 
 
@@ -140,6 +159,8 @@ class AvgPool2d(_AvgPool):
     ceil_mode : bool, default False
     count_include_pad : bool, default True
         Whether padding counts as zeros that were averaged, or not at all.
+    divisor_override : int, optional
+        What sums are divided by instead of the count.
 
     References
     ----------
@@ -153,6 +174,7 @@ class AvgPool2d(_AvgPool):
              [10.5, 12.5]]]], dtype=float32)
     """
 
+    axes = 2
     function = staticmethod(functional.avg_pool2d)
 
 
@@ -166,6 +188,7 @@ class AvgPool3d(_AvgPool):
     (1, 1, 2, 2, 2)
     """
 
+    axes = 3
     function = staticmethod(functional.avg_pool3d)
 
 
@@ -184,13 +207,13 @@ class AdaptiveAvgPool2d(Module):
     """
 
     def __init__(self, output_size: Sizes) -> None:
-        self.output_size = output_size
+        self.output_size = per_axis(output_size, 2, "output_size")
 
     def forward(self, x: Any) -> Any:
         return functional.adaptive_avg_pool2d(x, self.output_size)
 
     def extra_repr(self) -> str:
-        return repr(self.output_size)
+        return repr(short(self.output_size))
 
 
 class GlobalAvgPool(Module):
@@ -204,7 +227,7 @@ class GlobalAvgPool(Module):
     """
 
     def forward(self, x: Any) -> Any:
-        return functional.mean(x, axis=tuple(range(2, len(x.shape))))
+        return functional.global_avg_pool(x)
 
 
 class GlobalMaxPool(Module):
@@ -218,12 +241,15 @@ class GlobalMaxPool(Module):
     """
 
     def forward(self, x: Any) -> Any:
-        return functional.max(x, axis=tuple(range(2, len(x.shape))))
+        return functional.global_max_pool(x)
 
 
 def _described(layer: Any, rest: Sequence[tuple[str, Any]]) -> str:
-    parts = [f"{layer.kernel_size}"]
+    parts = [f"{short(layer.kernel_size)}"]
     if layer.stride != layer.kernel_size:
-        parts.append(f"stride={layer.stride}")
-    parts += [f"{name}={getattr(layer, name)}" for name, default in rest if getattr(layer, name) != default]
+        parts.append(f"stride={short(layer.stride)}")
+    for name, default in rest:
+        value = short(getattr(layer, name))
+        if value != default:
+            parts.append(f"{name}={value}")
     return ", ".join(parts)
