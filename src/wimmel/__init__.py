@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from wimmel import functional, geometry
 from wimmel.functional import *  # noqa: F403  (its static __all__ is the list)
-from wimmel.graph import Tensor
+from wimmel.graph import Tensor, trace
 from wimmel.runtime import Compiled, compile, grad, value_and_grad
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ __all__ = [
     "receptive_field",
     "report",
     "schedules",
+    "trace",
     "train",
     "value_and_grad",
 ]

@@ -66,10 +66,11 @@ from wimmel.functional.transposed_convolution import (
     conv_transpose2d,
     conv_transpose3d,
 )
-from wimmel.graph import array
 from wimmel.graph.array import *  # noqa: F403  (its static __all__ is the list)
+from wimmel.graph.array import __all__ as __all__
 
 __all__ = [
+    *__all__,
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
     "adaptive_max_pool1d",
@@ -118,4 +119,3 @@ __all__ = [
     "softmax",
     "softplus",
 ]
-__all__ += array.__all__

@@ -1,9 +1,10 @@
-"""Training: losses, optimisers, schedules, the loop with its checkpoints, and evaluation."""
+"""Training: losses, optimisers, schedules, the loop with its checkpoints, recipes, and evaluation."""
 
 from wimmel.train import losses, optim, schedules
 from wimmel.train.diagnosis import NotFiniteError
 from wimmel.train.evaluation import Evaluation, evaluate, predict, scorer
 from wimmel.train.history import Epoch, History
+from wimmel.train.recipes import Recipe, recipe_for
 from wimmel.train.trainer import Trainer
 
 __all__ = [
@@ -11,11 +12,13 @@ __all__ = [
     "Evaluation",
     "History",
     "NotFiniteError",
+    "Recipe",
     "Trainer",
     "evaluate",
     "losses",
     "optim",
     "predict",
+    "recipe_for",
     "schedules",
     "scorer",
 ]

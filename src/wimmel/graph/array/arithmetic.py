@@ -9,29 +9,6 @@ import numpy as np
 from wimmel.graph import primitives
 from wimmel.graph.tensor import Value, as_operands
 
-__all__ = [
-    "abs",
-    "add",
-    "cast",
-    "clip",
-    "divide",
-    "erf",
-    "exp",
-    "expm1",
-    "log",
-    "log1p",
-    "maximum",
-    "minimum",
-    "multiply",
-    "negative",
-    "power",
-    "sqrt",
-    "square",
-    "stop_gradient",
-    "subtract",
-    "tanh",
-]
-
 
 def add(x: Value, y: Value) -> Value:
     """x + y, element by element.

@@ -7,15 +7,6 @@ import numpy as np
 from wimmel.graph import primitives
 from wimmel.graph.tensor import Value, as_operands
 
-__all__ = [
-    "equal",
-    "isfinite",
-    "less",
-    "less_equal",
-    "not_equal",
-    "where",
-]
-
 
 def less(x: Value, y: Value) -> Value:
     """Whether x < y, element by element.

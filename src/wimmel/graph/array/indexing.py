@@ -13,11 +13,6 @@ from wimmel.graph.array.comparison import equal
 from wimmel.graph.array.shaping import expand_dims, reshape, transpose
 from wimmel.graph.tensor import Tensor, Value, as_operands
 
-__all__ = [
-    "one_hot",
-    "take",
-]
-
 
 def take(x: Value, indices: Value, axis: int | None = None) -> Value:
     """The elements of x at the given places along an axis, which the axes of the indices replace.

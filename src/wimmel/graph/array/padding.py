@@ -12,10 +12,6 @@ from wimmel.graph.array.indexing import getitem
 from wimmel.graph.array.shaping import broadcast_to, concatenate, flip
 from wimmel.graph.tensor import Value, as_operands
 
-__all__ = [
-    "pad",
-]
-
 
 def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: float = 0) -> Value:
     """x with elements added around it.

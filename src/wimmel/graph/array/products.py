@@ -6,10 +6,6 @@ from wimmel.graph import primitives
 from wimmel.graph.array.shaping import reshape
 from wimmel.graph.tensor import Value, as_operands
 
-__all__ = [
-    "matmul",
-]
-
 
 def dot(x: Value, y: Value) -> Value:
     """The product of two numbers, vectors or matrices, or of an array with a vector or a matrix.

@@ -14,16 +14,6 @@ from wimmel.graph.array.axes import Axis, axes_of, with_ones
 from wimmel.graph.array.shaping import reshape
 from wimmel.graph.tensor import Value, as_operands
 
-__all__ = [
-    "argmax",
-    "max",
-    "mean",
-    "min",
-    "std",
-    "sum",
-    "var",
-]
-
 
 def sum(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
     """The sum of x over the given axes, or over all.

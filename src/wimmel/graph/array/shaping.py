@@ -9,19 +9,6 @@ from wimmel.graph import primitives
 from wimmel.graph.array.axes import Axis, axes_of, axis_of, sizes_of
 from wimmel.graph.tensor import Value, as_operands
 
-__all__ = [
-    "broadcast_to",
-    "concatenate",
-    "expand_dims",
-    "flip",
-    "moveaxis",
-    "reshape",
-    "squeeze",
-    "stack",
-    "swapaxes",
-    "transpose",
-]
-
 
 def reshape(x: Value, shape: int | Sequence[int]) -> Value:
     """x with the same elements, in row-major order, in another shape; one size may be -1, meaning what is left.
