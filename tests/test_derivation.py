@@ -211,6 +211,10 @@ def test_given_dtypes_are_kept_and_whole_numbers_taken():
             lambda: derivation.image_convolution(np.zeros((3, 3, 2)), np.zeros((3, 3, 1, 4)), 0),
             r"\(3, 3, 2\).*\(3, 3, 1, 4\)",
         ),
+        (
+            lambda: derivation.image_convolution(np.zeros((3, 3, 1)), np.zeros((3, 3, 1, 4)), np.zeros(3)),
+            r"^u has shape \(3,\); for V of shape \(3, 3, 1, 4\) it must be \(4,\)",
+        ),
         (lambda: derivation.dense_parameters(0, 3), "n was 0"),
         (lambda: derivation.windowed_parameters(-1), "delta was -1"),
     ],

@@ -194,7 +194,7 @@ def image_convolution(X: Value, V: Value, u: Value) -> Value:
     Raises
     ------
     ValueError
-        If the channels do not match, or V has an even number of rows or columns.
+        If the channels do not match, V has an even number of rows or columns, or u is no bias for the channels d.
 
     References
     ----------
@@ -214,6 +214,12 @@ def image_convolution(X: Value, V: Value, u: Value) -> Value:
         raise ValueError(
             f"a picture of shape {X.shape}, channels last, does not fit V of shape {V.shape}; "
             "that is V[a, b, c, d], where c counts the picture's channels"
+        )
+    biases = operand(u, "image_convolution").shape
+    if biases not in ((), (1,), (V.shape[3],)):
+        raise ValueError(
+            f"u has shape {biases}; for V of shape {V.shape} it must be ({V.shape[3]},), a bias for each of the "
+            "channels d, or one number for all"
         )
     *batch, h, w, c = X.shape
     pictures = functional.transpose(functional.reshape(_real(X), (math.prod(batch), h, w, c)), (0, 3, 1, 2))

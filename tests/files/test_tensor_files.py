@@ -145,7 +145,12 @@ def test_files_of_other_kinds_are_named(path, contents, expected):
     assert str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["{", "[]", '{"format_version": 1}', '{"format_version": "1", "metadata": {}}'])
+TOO_DEEP = '{"format_version": 1, "metadata": ' + '{"a": ' * 100_000 + "1" + "}" * 100_001
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"format_version": 1}', '{"format_version": "1", "metadata": {}}', TOO_DEEP], ids=range(5)
+)
 def test_damaged_metadata_is_refused(path, text):
     path.write_bytes(handmade({"__metadata__": {"wimmel": text}}))
     with pytest.raises(ValueError, match="wimmel metadata is not the JSON document expected"):

@@ -112,7 +112,9 @@ ELSEWHERE = {
 
 def test_no_public_function_is_forgotten_here() -> None:
     public = {
-        name for name, value in vars(array).items() if inspect.isfunction(value) and value.__module__ == array.__name__
+        name
+        for name, value in vars(array).items()
+        if inspect.isfunction(value) and value.__module__.startswith(array.__name__)
     }
     assert {name for name in public if not name.startswith("_")} == {*UNARY, *BINARY, *ELSEWHERE}
 
@@ -415,12 +417,37 @@ def test_what_does_not_fit_is_refused_in_a_sentence_on_arrays_and_tensors(
         trace(call, x)
 
 
+@pytest.mark.parametrize("name", [*REDUCTIONS, "argmax", "flip", "squeeze", "expand_dims"])
+def test_a_wrong_axis_is_refused_in_the_name_of_the_function(name: str) -> None:
+    for run in (lambda x: getattr(array, name)(x, 9), lambda x: trace(lambda x: getattr(array, name)(x, 9), x)):
+        with pytest.raises(ValueError, match=f"^{name} was given axis 9; with [23] axes it lies between"):
+            run(np.ones((2, 3)))
+    with pytest.raises(ValueError, match=r"^sum was given axis 0 and a single number, which has no axes"):
+        array.sum(1.0, 0)
+
+
+def test_stack_speaks_of_itself() -> None:
+    for values, axis, sentence in [
+        ([np.ones(2)] * 2, 5, "stack was given axis 5"),
+        (
+            [np.ones(2), np.ones(3)],
+            0,
+            r"stack was given values of shapes \[\(2,\), \(3,\)\]; it needs .*all of one shape",
+        ),
+        ([], 0, "it needs at least one"),
+    ]:
+        with pytest.raises(ValueError, match=sentence):
+            array.stack(values, axis)
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
         (lambda x: array.reshape(x, (2.0, 3)), "sizes are whole numbers"),
         (lambda x: array.broadcast_to(x, 2.0), "sizes are whole numbers"),
         (lambda x: array.sum(x, 1.0), "an axis is a whole number"),
+        (lambda x: array.sum(x, "rows"), "sum was given the axis 'rows'; an axis is a whole number"),
+        (lambda x: array.argmax(x, (0, 1)), r"argmax was given the axis \(0, 1\); an axis is a whole number"),
         (
             lambda x: array.moveaxis(x, (0, 1), (1, 0)),
             r"moveaxis was given the axis \(0, 1\); an axis is a whole number",
@@ -576,6 +603,14 @@ def test_indices_that_do_not_fit_are_refused_in_a_sentence(index: Any, sentence:
 def test_one_hot_has_a_one_at_each_place(x: np.ndarray, dtype: str) -> None:
     x = np.asarray(abs(x))
     assert_agrees(lambda x: array.one_hot(x, 4, dtype), np.eye(4)[x].astype(dtype), x)
+
+
+@pytest.mark.parametrize("count", [-1, 0])
+def test_one_hot_refuses_less_than_one_class(count: int) -> None:
+    with pytest.raises(ValueError, match=f"num_classes={count}; there is at least one class"):
+        array.one_hot(np.array([0]), count)
+    with pytest.raises(TypeError, match=r"num_classes=2\.5; it is a whole number"):
+        array.one_hot(np.array([0]), 2.5)  # type: ignore[arg-type]
 
 
 def test_one_hot_refuses_classes_that_do_not_exist_and_recorded_gives_zeros() -> None:

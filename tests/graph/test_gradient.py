@@ -196,6 +196,8 @@ def test_only_floating_point_can_be_differentiated_and_differentiated_by() -> No
         gradients(array.sum(i), [x])
     with pytest.raises(TypeError, match="argument of dtype int64; it must be float32 or float64"):
         gradients(x * array.sum(i), [i])
+    with pytest.raises(TypeError, match="argument of dtype int64; it must be float32 or float64"):
+        gradients(array.sum(i * i), [i])
 
 
 def test_gradients_belong_to_the_layer_of_what_they_are_gradients_of() -> None:

@@ -211,6 +211,29 @@ def test_operands_that_are_no_numbers_of_ours_are_refused(operand: Any) -> None:
             trace(call, np.ones(2))
 
 
+@pytest.mark.parametrize("masked", [np.ma.masked_array([1.0, 2.0], [True, False]), np.ma.masked])
+def test_a_masked_array_is_refused_since_its_mask_would_be_lost(masked: Any) -> None:
+    for run in (
+        lambda: array.sum(masked),
+        lambda: array.cast(masked, np.float64),
+        lambda: array.add(np.ones(2), masked),
+        lambda: trace(lambda x: x, masked),
+        lambda: trace(lambda x: x + masked, np.ones(2)),
+    ):
+        with pytest.raises(TypeError, match=r"masked array, whose mask would be lost; fill it first, .*x\.filled\(0\)"):
+            run()
+
+
+def test_other_kinds_of_arrays_count_as_plain_ones() -> None:
+    class Measured(np.ndarray):
+        pass
+
+    x = np.arange(6.0).reshape(2, 3)
+    for special in (x.view(Measured), x.view(np.matrix)):
+        assert type(array.multiply(special, x)) is np.ndarray
+        np.testing.assert_array_equal(array.multiply(special, special), x * x)
+
+
 def test_converting_to_half_precision_is_refused() -> None:
     with pytest.raises(TypeError, match="cast would give float16, which wimmel does not compute with"):
         trace(lambda x: x.astype(np.float16), np.ones(2))

@@ -78,7 +78,7 @@ def test_pictures_go_through_the_network_s_own_preprocessing_and_floats_do_not()
     preprocessing = Preprocessing((1, 2, 2), (0.5,), (0.25,))
     net = nn.Sequential(nn.Flatten(), nn.Linear(4, 3)).initialize(0)
     floats = preprocessing(pictures)
-    expected = functional.softmax(net(floats), axis=1)
+    expected = functional.softmax(net(floats), dim=1)
     net.preprocessing = preprocessing
     for images in (pictures, floats, floats.astype(np.float64)):
         np.testing.assert_allclose(predict(net, images), expected, rtol=1e-6)

@@ -135,13 +135,13 @@ def test_the_cause_is_the_earliest_link_of_the_chain():
 def test_an_infinity_that_was_meant_is_not_blamed():
     def masked(x):
         scores = F.where(x < 0, -np.inf, x)
-        return F.sum(F.softmax(scores, axis=0)) + F.sum(F.log(x))
+        return F.sum(F.softmax(scores, dim=0)) + F.sum(F.log(x))
 
     found = cause(masked, np.array([-1.0, 2.0]))
     assert found.primitive.name == "log"
-    assert cause(lambda x: F.sum(F.softmax(F.where(x < 0, -np.inf, x), axis=0)), np.array([-1.0, 2.0])) is None
+    assert cause(lambda x: F.sum(F.softmax(F.where(x < 0, -np.inf, x), dim=0)), np.array([-1.0, 2.0])) is None
 
 
 def test_a_constant_is_never_blamed_but_what_was_made_of_it():
-    found = cause(lambda x: F.sum(F.softmax(F.where(x < 9, -np.inf, x), axis=0)), np.array([-1.0, 2.0]))
+    found = cause(lambda x: F.sum(F.softmax(F.where(x < 9, -np.inf, x), dim=0)), np.array([-1.0, 2.0]))
     assert found.primitive.name == "where"

@@ -289,7 +289,11 @@ def test_only_networks_are_trained():
         ({"data": (np.zeros((0, 1, 6, 6)), [])}, ValueError, "no examples"),
         ({"data": (np.zeros((3, 1, 6, 6), complex), [0, 1, 2])}, TypeError, "complex"),
         ({"data": (np.zeros((30, 1, 6, 6)), np.arange(30))}, ValueError, "labels from 0 to 2.*give its last layer"),
-        ({"data": (np.zeros((3, 1, 6, 6)), [0, 1, -1]), "validation": None}, ValueError, "labels from -1 to 1"),
+        (
+            {"data": (np.zeros((3, 1, 6, 6)), [0, 1, -1]), "validation": None},
+            ValueError,
+            "-1 to 1; labels count from 0",
+        ),
         ({"validation": (np.zeros((3, 1, 6, 6)), [0, 1, 3])}, ValueError, "validation has labels from 0 to 3"),
         ({"validation": (np.zeros((3, 2, 6, 6)), [0, 1, 2])}, ValueError, "layer 0"),
         ({"data": digits().take(30)}, ValueError, "layer 5"),

@@ -136,7 +136,7 @@ def recognised(classifier: Classifier, paths: list[Path], missing: list[tuple[st
                     images.append(image)
                     readable.append(path)
             if images:
-                parts.append(softmax(scores(np.stack(images)), axis=1))
+                parts.append(softmax(scores(np.stack(images)), dim=1))
     return Answers(readable, np.concatenate(parts), unreadable)
 
 

@@ -236,7 +236,7 @@ def _metadata_of(text: str, path: str | os.PathLike[str]) -> dict[str, Any]:
     try:
         document = json.loads(text)
         version, metadata = document["format_version"], document["metadata"]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ValueError(damaged) from error
     if not isinstance(version, int) or isinstance(version, bool) or not isinstance(metadata, dict):
         raise ValueError(damaged)

@@ -10,6 +10,7 @@ import math
 
 from wimmel.functional.arguments import operand
 from wimmel.graph import array
+from wimmel.graph.array.axes import axis_of
 from wimmel.graph.tensor import Value
 
 
@@ -320,18 +321,23 @@ def softplus(x: Value, beta: float = 1.0, threshold: float = 20.0) -> Value:
     return array.where(array.less(threshold, scaled), x, array.divide(log_one_plus_exp(scaled), beta))
 
 
-def softmax(x: Value, axis: int = -1) -> Value:
-    """exp(x) divided by its sum along an axis: scores turned into probabilities.
+def softmax(x: Value, dim: int = -1) -> Value:
+    """exp(x) divided by its sum along the axis dim: scores turned into probabilities.
 
     Parameters
     ----------
     x : array or tensor, any shape of at least one axis
-    axis : int, default -1
-        The axis along which the results add up to 1.
+    dim : int, default -1
+        The axis along which the results add up to 1, by default the last.
 
     Returns
     -------
     array or tensor, as x
+
+    Raises
+    ------
+    ValueError
+        If x has no such axis.
 
     References
     ----------
@@ -344,21 +350,27 @@ def softmax(x: Value, axis: int = -1) -> Value:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    raised = array.exp(_below_zero(x, axis))
-    return array.divide(raised, array.sum(raised, axis, keepdims=True))
+    raised = array.exp(_below_zero(x, dim, "softmax"))
+    return array.divide(raised, array.sum(raised, dim, keepdims=True))
 
 
-def log_softmax(x: Value, axis: int = -1) -> Value:
-    """The logarithm of the softmax, exact where the softmax itself would round to 0.
+def log_softmax(x: Value, dim: int = -1) -> Value:
+    """The logarithm of the softmax along the axis dim, exact where the softmax itself would round to 0.
 
     Parameters
     ----------
     x : array or tensor, any shape of at least one axis
-    axis : int, default -1
+    dim : int, default -1
+        The axis along which the softmax adds up to 1, by default the last.
 
     Returns
     -------
     array or tensor, as x
+
+    Raises
+    ------
+    ValueError
+        If x has no such axis.
 
     References
     ----------
@@ -370,8 +382,8 @@ def log_softmax(x: Value, axis: int = -1) -> Value:
     >>> log_softmax(np.array([1000.0, 0.0]))
     array([    0., -1000.])
     """
-    shifted = _below_zero(x, axis)
-    return array.subtract(shifted, array.log(array.sum(array.exp(shifted), axis, keepdims=True)))
+    shifted = _below_zero(x, dim, "log_softmax")
+    return array.subtract(shifted, array.log(array.sum(array.exp(shifted), dim, keepdims=True)))
 
 
 def log_one_plus_exp(x: Value) -> Value:
@@ -382,11 +394,10 @@ def log_one_plus_exp(x: Value) -> Value:
     return array.add(array.where(negative, 0, x), tail)
 
 
-def _below_zero(x: Value, axis: int) -> Value:
+def _below_zero(x: Value, dim: int, name: str) -> Value:
     """x less its largest element along the axis. The shift changes neither softmax nor gradient: it is a constant."""
-    x = _real(x, "softmax")
-    if not x.shape:
-        raise ValueError("softmax was given a single number; it needs an axis along which to add up")
+    x = _real(x, name)
+    axis = axis_of(dim, len(x.shape), name)
     return array.subtract(x, array.stop_gradient(array.max(x, axis, keepdims=True)))
 
 

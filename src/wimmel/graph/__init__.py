@@ -4,7 +4,7 @@ from wimmel.graph.gradient import gradients
 from wimmel.graph.receptive import FieldOfView, receptive_field
 from wimmel.graph.reference import evaluate, first_not_finite
 from wimmel.graph.rewrite import simplified, simplify
-from wimmel.graph.structure import flatten, map_leaves, unflatten
+from wimmel.graph.structure import flatten, unflatten
 from wimmel.graph.tensor import Primitive, Tensor, Value, scope
 from wimmel.graph.tracing import Graph, Recording, Trace, Variable, active_recording, trace
 
@@ -22,7 +22,6 @@ __all__ = [
     "first_not_finite",
     "flatten",
     "gradients",
-    "map_leaves",
     "receptive_field",
     "scope",
     "simplified",

@@ -78,6 +78,11 @@ def _zeros(source: Tensor) -> Tensor:
 
 
 def _check(output: Tensor, sources: Sequence[Tensor], cotangent: Tensor | None) -> None:
+    for source in sources:
+        if source.dtype.kind != "f":
+            raise TypeError(
+                f"a derivative was asked for by an argument of dtype {source.dtype}; it must be float32 or float64"
+            )
     if output.dtype.kind != "f":
         raise TypeError(f"only a floating-point result can be differentiated, and this one is {output.dtype}")
     if cotangent is None and output.shape != ():
@@ -89,8 +94,3 @@ def _check(output: Tensor, sources: Sequence[Tensor], cotangent: Tensor | None) 
         raise ValueError(
             f"a cotangent of shape {cotangent.shape} was given for a result of shape {output.shape}; they must agree"
         )
-    for source in sources:
-        if source.dtype.kind != "f":
-            raise TypeError(
-                f"a derivative was asked for by an argument of dtype {source.dtype}; it must be float32 or float64"
-            )

@@ -31,6 +31,8 @@ LEAF = Structure("leaf")
 def flatten(value: Any) -> tuple[list[Any], Structure]:
     """The arrays and tensors of a nested value in order, and its structure. All else is static: part of the structure.
 
+    Any kind of dict counts as one, an OrderedDict or a defaultdict too; `unflatten` makes a plain dict of it.
+
     Raises
     ------
     TypeError
@@ -53,15 +55,9 @@ def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     return _unflatten(structure, iter(leaves))
 
 
-def map_leaves(function: Callable[[Any], Any], value: Any) -> Any:
-    """The nested value with the function applied to every leaf."""
-    leaves, structure = flatten(value)
-    return unflatten(structure, [function(leaf) for leaf in leaves])
-
-
 def map_items(function: Callable[[Any], Any], value: Any) -> Any:
     """The nested value with the function applied to everything in it that is not itself a list, tuple or dict."""
-    if type(value) is dict:
+    if isinstance(value, dict):
         return {key: map_items(function, item) for key, item in value.items()}
     if type(value) in (list, tuple):
         return type(value)(map_items(function, item) for item in value)
@@ -82,7 +78,7 @@ def _flatten(value: Any, leaves: list[Any]) -> Structure:
         return Structure(type(value).__name__, None, tuple(_flatten(item, leaves) for item in value))
     if _is_named_tuple(value):
         return Structure("named tuple", cast(Hashable, type(value)), tuple(_flatten(item, leaves) for item in value))
-    if type(value) is dict:
+    if isinstance(value, dict):
         return Structure("dict", tuple(value), tuple(_flatten(item, leaves) for item in value.values()))
     try:
         hash(value)

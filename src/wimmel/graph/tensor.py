@@ -355,6 +355,10 @@ def _quiet(definition: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 
 def _as_array(value: Any, name: str) -> np.ndarray:
+    if isinstance(value, np.ma.MaskedArray):
+        raise TypeError(
+            f"{name} was given a masked array, whose mask would be lost; fill it first, for example with x.filled(0)"
+        )
     result = np.asarray(value)
     if not result.dtype.isnative:
         result = result.astype(result.dtype.newbyteorder("="))

@@ -38,6 +38,12 @@ class Graph:
         """Every tensor that the outputs need, each after those it is made from."""
         return reachable(self.outputs)
 
+    def __repr__(self) -> str:
+        steps = sum(bool(node.inputs) for node in self.nodes())
+        counts = {"input": len(self.inputs), "output": len(self.outputs), "operation": steps}
+        words = (f"{count} {word}" if count == 1 else f"{count} {word}s" for word, count in counts.items())
+        return f"Graph({', '.join(words)})"
+
     def __str__(self) -> str:
         from wimmel.graph.show import to_text
 
@@ -160,9 +166,10 @@ class Recording:
         if owner not in self.settings:
             self.settings[owner] = owner.settings_state()
 
-    def read(self, variable: Variable) -> Tensor:
+    def read(self, variable: Variable, name: str = "") -> Tensor:
+        """The tensor that stands for a variable; `name` is what its input is called instead of the variable's own."""
         if variable not in self.current:
-            made = input_tensor(variable.name, variable.shape, variable.dtype)
+            made = input_tensor(name or variable.name, variable.shape, variable.dtype)
             self.inputs[variable] = self.current[variable] = made
         return self.current[variable]
 

@@ -134,7 +134,7 @@ def _entered(item: Any, stack: ExitStack) -> Any:
         recording = active_recording()
         if recording is None:
             raise TypeError("a module's gradient inside value_and_grad needs a recorded function around it")
-        fresh = {name: _named_anew(recording.read(variable)) for name, variable in variables.items()}
+        fresh = {name: _named_anew(recording.read(variable, name)) for name, variable in variables.items()}
         stack.enter_context(recording.standing_in({variables[name]: tensor for name, tensor in fresh.items()}))
         return fresh
     if not isinstance(item, (Tensor, np.ndarray, np.generic)):

@@ -164,7 +164,7 @@ def evaluate(
     check_labels(scores.shape, examples, "evaluate")
     names = getattr(examples, "classes", None) or net.__dict__.get("classes") or ()
     classes = tuple(names) if len(names) == scores.shape[1] else tuple(str(n) for n in range(scores.shape[1]))
-    probabilities = functional.softmax(scores, axis=1)
+    probabilities = functional.softmax(scores, dim=1)
     return Evaluation(examples.labels, probabilities, float(loss(scores, examples.labels)), classes)
 
 
@@ -207,13 +207,13 @@ def predict(
     array([[0.881, 0.119],
            [0.5  , 0.5  ]], dtype=float32)
     """
-    images = np.asarray(images)
+    images = as_operands([images], "predict")[0]
     if images.ndim < 2:
         raise ValueError(f"predict was given images of shape {images.shape}; it takes a batch of them, (n, ...)")
     scores = all_scores(scorer(net, preprocessing, backend), images, batch_size)
     if scores.ndim < 2:
         raise ValueError(f"predict needs a network that gives scores (n, classes); this one gives shape {scores.shape}")
-    return functional.softmax(scores, axis=1)
+    return functional.softmax(scores, dim=1)
 
 
 def scorer(net: Module, preprocessing: Preprocessing | None = None, backend: str = DEFAULT) -> Compiled:

@@ -65,8 +65,7 @@ def as_examples(data: Any, role: str) -> Examples:
     if isinstance(data, Dataset):
         examples: Examples = data
     elif isinstance(data, (tuple, list)) and len(data) == 2:
-        images, labels = (np.asarray(part) for part in data)
-        as_operands([images, labels], role)
+        images, labels = (as_operands([part], role)[0] for part in data)
         if images.ndim < 1 or labels.ndim < 1 or len(images) != len(labels):
             raise ValueError(
                 f"{role} was given images of shape {images.shape} and labels of shape {labels.shape}; "
@@ -149,7 +148,13 @@ def check_labels(scores: tuple[int, ...], examples: Examples, role: str) -> None
     if not classifies(scores, examples.labels):
         return
     outputs, labels = scores[1], examples.labels
-    if labels.min() < 0 or labels.max() >= outputs:
+    if labels.min() < 0:
+        raise ValueError(
+            f"{role} has labels from {labels.min()} to {labels.max()}; labels count from 0, so for the network's "
+            f"{outputs} scores they are 0 to {outputs - 1}: correct the labels, for example with np.unique(labels, "
+            "return_inverse=True)[1]"
+        )
+    if labels.max() >= outputs:
         raise ValueError(
             f"{role} has labels from {labels.min()} to {labels.max()}, and the network gives {outputs} scores, for the "
             f"classes 0 to {outputs - 1}; give its last layer {labels.max() + 1} outputs, or correct the labels"

@@ -3,8 +3,8 @@
 Names, arguments and results are NumPy's. Shapes broadcast and dtypes promote as NumPy's do. Each function gives an
 array for arrays, and a tensor, recording, as soon as one argument is a tensor.
 
-`__all__` is what users find as wimmel.add and so on: wimmel.functional takes it over. Imported here but not in it is what
-only tensors' own methods and operators need.
+`__all__` is what users find as wimmel.add and so on: wimmel.functional takes it over. Imported here but not in it
+is what only tensors' own methods and operators need.
 """
 
 from wimmel.graph.array.arithmetic import (
@@ -29,36 +29,14 @@ from wimmel.graph.array.arithmetic import (
     subtract,
     tanh,
 )
-from wimmel.graph.array.comparison import (
-    equal,
-    isfinite,
-    less,
-    less_equal,
-    not_equal,
-    where,
-)
+from wimmel.graph.array.comparison import equal, isfinite, less, less_equal, not_equal, where
 from wimmel.graph.array.indexing import getitem as getitem
-from wimmel.graph.array.indexing import (
-    one_hot,
-    take,
-)
+from wimmel.graph.array.indexing import one_hot, take
 from wimmel.graph.array.operators import NUMPY_OPERATORS as NUMPY_OPERATORS
-from wimmel.graph.array.padding import (
-    pad,
-)
+from wimmel.graph.array.padding import pad
 from wimmel.graph.array.products import dot as dot
-from wimmel.graph.array.products import (
-    matmul,
-)
-from wimmel.graph.array.reductions import (
-    argmax,
-    max,
-    mean,
-    min,
-    std,
-    sum,
-    var,
-)
+from wimmel.graph.array.products import matmul
+from wimmel.graph.array.reductions import argmax, max, mean, min, std, sum, var
 from wimmel.graph.array.shaping import (
     broadcast_to,
     concatenate,

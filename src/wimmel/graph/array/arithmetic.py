@@ -15,6 +15,7 @@ def add(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> add(np.array([1.0, 2.0]), 1)
     array([2., 3.])
     """
@@ -26,6 +27,7 @@ def subtract(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> subtract(np.array([1.0, 2.0]), 1)
     array([0., 1.])
     """
@@ -37,6 +39,7 @@ def multiply(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> multiply(np.array([1.0, 2.0]), 3)
     array([3., 6.])
     """
@@ -48,6 +51,7 @@ def divide(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> divide(np.array([1.0, 2.0]), 4)
     array([0.25, 0.5 ])
     """
@@ -59,6 +63,7 @@ def power(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> power(np.array([2.0, 3.0]), 2)
     array([4., 9.])
     """
@@ -70,6 +75,7 @@ def negative(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> negative(np.array([1.0, -2.0]))
     array([-1.,  2.])
     """
@@ -82,6 +88,7 @@ def square(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> square(np.array([2.0, 3.0]))
     array([4., 9.])
     """
@@ -95,6 +102,7 @@ def maximum(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> maximum(np.array([1.0, -2.0]), 0)
     array([1., 0.])
     """
@@ -108,6 +116,7 @@ def minimum(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> minimum(np.array([1.0, -2.0]), 0)
     array([ 0., -2.])
     """
@@ -121,6 +130,7 @@ def clip(x: Value, minimum: Value = None, maximum: Value = None) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> clip(np.array([-1.0, 0.5, 7.0]), 0, 1)
     array([0. , 0.5, 1. ])
     """
@@ -140,6 +150,7 @@ def exp(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> exp(np.array([0.0, 1.0]))
     array([1.        , 2.71828183])
     """
@@ -151,6 +162,7 @@ def log(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> log(np.array([1.0, np.e]))
     array([0., 1.])
     """
@@ -162,6 +174,7 @@ def log1p(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> log1p(np.array([0.0, 1e-20]))
     array([0.e+00, 1.e-20])
     """
@@ -173,6 +186,7 @@ def expm1(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> expm1(np.array([0.0, 1e-20]))
     array([0.e+00, 1.e-20])
     """
@@ -184,6 +198,7 @@ def sqrt(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sqrt(np.array([4.0, 9.0]))
     array([2., 3.])
     """
@@ -195,6 +210,7 @@ def tanh(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> tanh(np.array([0.0, 100.0]))
     array([0., 1.])
     """
@@ -206,6 +222,7 @@ def erf(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> erf(np.array([0.0, 1.0]))
     array([0.        , 0.84270079])
     """
@@ -217,6 +234,7 @@ def abs(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> abs(np.array([1.0, -2.0]))
     array([1., 2.])
     """
@@ -231,11 +249,12 @@ def cast(x: Value, dtype: Any) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> cast(np.array([1.7, -1.7]), np.int64)
     array([ 1, -1])
     """
-    name = np.dtype(dtype).name
-    return x if getattr(x, "dtype", None) == np.dtype(dtype) else primitives.cast(x, dtype=name)
+    (x,), wanted = as_operands([x], "cast"), np.dtype(dtype)
+    return x if x.dtype == wanted else primitives.cast(x, dtype=wanted.name)
 
 
 def stop_gradient(x: Value) -> Value:
@@ -243,6 +262,7 @@ def stop_gradient(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> stop_gradient(np.array([1.0, 2.0]))
     array([1., 2.])
     """

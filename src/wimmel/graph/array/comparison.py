@@ -13,6 +13,7 @@ def less(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> less(np.array([1, 2]), 2)
     array([ True, False])
     """
@@ -24,6 +25,7 @@ def equal(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> equal(np.array([1, 2]), 2)
     array([False,  True])
     """
@@ -35,6 +37,7 @@ def less_equal(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> less_equal(np.array([1, 2, 3]), 2)
     array([ True,  True, False])
     """
@@ -47,6 +50,7 @@ def not_equal(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> not_equal(np.array([1, 2]), 2)
     array([ True, False])
     """
@@ -58,6 +62,7 @@ def isfinite(x: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> isfinite(np.array([1.0, np.inf, np.nan]))
     array([ True, False, False])
     """
@@ -69,6 +74,7 @@ def where(condition: Value, x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> where(np.array([True, False]), np.array([1.0, 2.0]), 0)
     array([1., 0.])
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ def take(x: Value, indices: Value, axis: int | None = None) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> take(np.array([10, 20, 30]), np.array([2, 0]))
     array([30, 10])
     """
@@ -59,10 +61,12 @@ def one_hot(x: Value, num_classes: int, dtype: Any = np.float32) -> Value:
     Raises
     ------
     ValueError
-        For an array with a value outside 0 .. num_classes - 1. (In a recorded function such a row is all zeros.)
+        For less than one class, or an array with a value outside 0 .. num_classes - 1. (In a recorded function such a
+        row is all zeros.)
 
     Examples
     --------
+    >>> import numpy as np
     >>> one_hot(np.array([1, 0]), 3)
     array([[0., 1., 0.],
            [1., 0., 0.]], dtype=float32)
@@ -70,6 +74,12 @@ def one_hot(x: Value, num_classes: int, dtype: Any = np.float32) -> Value:
     (x,) = as_operands([x], "one_hot")
     if x.dtype.kind not in "iu":
         raise TypeError(f"one_hot was given dtype {x.dtype}; classes are integers")
+    try:
+        num_classes = operator.index(num_classes)
+    except TypeError:
+        raise TypeError(f"one_hot was given num_classes={num_classes!r}; it is a whole number") from None
+    if num_classes < 1:
+        raise ValueError(f"one_hot was given num_classes={num_classes}; there is at least one class")
     if isinstance(x, np.ndarray) and x.size and (x.min() < 0 or x.max() >= num_classes):
         raise ValueError(
             f"one_hot was given values from {x.min()} to {x.max()}; "
@@ -85,6 +95,7 @@ def getitem(x: Value, index: Any) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> getitem(np.array([[1, 2], [3, 4]]), (slice(None), 0))
     array([1, 3])
     """

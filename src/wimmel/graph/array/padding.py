@@ -33,6 +33,7 @@ def pad(x: Value, pad_width: Any, mode: str = "constant", constant_values: float
 
     Examples
     --------
+    >>> import numpy as np
     >>> pad(np.array([1, 2, 3, 4]), 2, mode="reflect")
     array([3, 2, 1, 2, 3, 4, 3, 2])
     """

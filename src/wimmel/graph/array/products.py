@@ -18,6 +18,7 @@ def dot(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> float(dot(np.array([1.0, 2.0]), np.array([3.0, 4.0])))
     11.0
     """
@@ -34,6 +35,7 @@ def matmul(x: Value, y: Value) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> matmul(np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([1.0, 1.0]))
     array([3., 7.])
     """

@@ -10,7 +10,7 @@ import numpy as np
 
 from wimmel.graph import primitives
 from wimmel.graph.array.arithmetic import negative, sqrt, square
-from wimmel.graph.array.axes import Axis, axes_of, with_ones
+from wimmel.graph.array.axes import Axis, axes_of, axis_of, with_ones
 from wimmel.graph.array.shaping import reshape
 from wimmel.graph.tensor import Value, as_operands
 
@@ -27,10 +27,11 @@ def sum(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> sum(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=1)
     array([3., 7.])
     """
-    return _reduce(primitives.reduce_sum, x, axis, keepdims)
+    return _reduce(primitives.reduce_sum, "sum", x, axis, keepdims)
 
 
 def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -38,12 +39,13 @@ def mean(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> mean(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)
     array([2., 3.])
     """
     (x,) = as_operands([x], "mean")
-    total = sum(x, axis, keepdims)
-    return primitives.divide(total, math.prod(x.shape[a] for a in axes_of(x, axis)))
+    axes = axes_of(x, axis, "mean")
+    return primitives.divide(sum(x, axes, keepdims), math.prod(x.shape[a] for a in axes))
 
 
 def var(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Value:
@@ -53,13 +55,11 @@ def var(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> V
 
     Examples
     --------
+    >>> import numpy as np
     >>> float(var(np.array([1.0, 2.0, 3.0, 4.0])))
     1.25
     """
-    (x,) = as_operands([x], "var")
-    distances = primitives.subtract(x, mean(x, axis, keepdims=True))
-    count = math.prod(x.shape[a] for a in axes_of(x, axis))
-    return primitives.divide(sum(square(distances), axis, keepdims), builtins.max(count - ddof, 0))
+    return _variance(x, axis, ddof, keepdims, "var")
 
 
 def std(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> Value:
@@ -67,10 +67,11 @@ def std(x: Value, axis: Axis = None, ddof: int = 0, keepdims: bool = False) -> V
 
     Examples
     --------
+    >>> import numpy as np
     >>> float(std(np.array([1.0, 3.0])))
     1.0
     """
-    return sqrt(var(x, axis, ddof, keepdims))
+    return sqrt(_variance(x, axis, ddof, keepdims, "std"))
 
 
 def max(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -80,10 +81,11 @@ def max(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> max(np.array([[1.0, 2.0], [3.0, 0.0]]), axis=1)
     array([2., 3.])
     """
-    return _reduce(primitives.reduce_max, x, axis, keepdims)
+    return _reduce(primitives.reduce_max, "max", x, axis, keepdims)
 
 
 def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
@@ -93,11 +95,12 @@ def min(x: Value, axis: Axis = None, keepdims: bool = False) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> min(np.array([[1.0, 2.0], [3.0, 0.0]]), axis=1)
     array([1., 0.])
     """
     (x,) = as_operands([x], "min")
-    return _reversed_order(max(_reversed_order(x), axis, keepdims))
+    return _reversed_order(max(_reversed_order(x), axes_of(x, axis, "min"), keepdims))
 
 
 def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
@@ -109,6 +112,7 @@ def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> argmax(np.array([[1.0, 2.0], [3.0, 0.0]]), axis=1)
     array([1, 0])
     """
@@ -116,16 +120,24 @@ def argmax(x: Value, axis: int | None = None, keepdims: bool = False) -> Value:
     if axis is None:
         place = primitives.argmax(reshape(x, (-1,)), axis=0)
         return reshape(place, (1,) * len(x.shape)) if keepdims else place
-    (only,) = axes_of(x, axis)
+    only = axis_of(axis, len(x.shape), "argmax")
     place = primitives.argmax(x, axis=only)
     return reshape(place, with_ones(x.shape, (only,))) if keepdims else place
 
 
-def _reduce(primitive: Any, x: Value, axis: Axis, keepdims: bool) -> Value:
-    (x,) = as_operands([x], primitive.name)
-    axes = axes_of(x, axis)
+def _reduce(primitive: Any, name: str, x: Value, axis: Axis, keepdims: bool) -> Value:
+    (x,) = as_operands([x], name)
+    axes = axes_of(x, axis, name)
     y = primitive(x, axes=axes)
     return reshape(y, with_ones(x.shape, axes)) if keepdims else y
+
+
+def _variance(x: Value, axis: Axis, ddof: int, keepdims: bool, name: str) -> Value:
+    (x,) = as_operands([x], name)
+    axes = axes_of(x, axis, name)
+    distances = primitives.subtract(x, mean(x, axes, keepdims=True))
+    count = math.prod(x.shape[a] for a in axes)
+    return primitives.divide(sum(square(distances), axes, keepdims), builtins.max(count - ddof, 0))
 
 
 def _reversed_order(x: Value) -> Value:

@@ -15,6 +15,7 @@ def reshape(x: Value, shape: int | Sequence[int]) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> reshape(np.arange(6), (2, -1))
     array([[0, 1, 2],
            [3, 4, 5]])
@@ -40,6 +41,7 @@ def transpose(x: Value, axes: Sequence[int] | None = None) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> transpose(np.zeros((2, 3, 5)), (2, 0, 1)).shape
     (5, 2, 3)
     """
@@ -56,6 +58,7 @@ def swapaxes(x: Value, first: int, second: int) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> swapaxes(np.zeros((2, 3, 5)), 0, 2).shape
     (5, 3, 2)
     """
@@ -71,6 +74,7 @@ def moveaxis(x: Value, source: int, destination: int) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> moveaxis(np.zeros((2, 3, 5)), 0, -1).shape
     (3, 5, 2)
     """
@@ -87,11 +91,12 @@ def squeeze(x: Value, axis: Axis = None) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> squeeze(np.zeros((1, 3, 1))).shape
     (3,)
     """
     (x,) = as_operands([x], "squeeze")
-    gone = [a for a, size in enumerate(x.shape) if size == 1] if axis is None else axes_of(x, axis)
+    gone = [a for a, size in enumerate(x.shape) if size == 1] if axis is None else axes_of(x, axis, "squeeze")
     if any(x.shape[a] != 1 for a in gone):
         raise ValueError(f"squeeze was given axis {axis} of shape {x.shape}; only axes of size 1 can go")
     return reshape(x, tuple(size for a, size in enumerate(x.shape) if a not in gone))
@@ -102,6 +107,7 @@ def expand_dims(x: Value, axis: int) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> expand_dims(np.zeros(3), 0).shape
     (1, 3)
     """
@@ -115,6 +121,7 @@ def broadcast_to(x: Value, shape: int | Sequence[int]) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> broadcast_to(np.array([1, 2]), (2, 2))
     array([[1, 2],
            [1, 2]])
@@ -127,6 +134,7 @@ def concatenate(values: Sequence[Value], axis: int = 0) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> concatenate([np.array([1, 2]), np.array([3])])
     array([1, 2, 3])
     """
@@ -143,10 +151,16 @@ def stack(values: Sequence[Value], axis: int = 0) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> stack([np.array([1, 2]), np.array([3, 4])]).shape
     (2, 2)
     """
-    return concatenate([expand_dims(value, axis) for value in values], axis)
+    values = [as_operands([value], "stack")[0] for value in values]
+    shapes = {tuple(value.shape) for value in values}
+    if len(shapes) != 1:
+        raise ValueError(f"stack was given values of shapes {sorted(shapes)}; it needs at least one, all of one shape")
+    place = axis_of(axis, len(shapes.pop()) + 1, "stack")
+    return concatenate([expand_dims(value, place) for value in values], place)
 
 
 def flip(x: Value, axis: Axis = None) -> Value:
@@ -154,8 +168,9 @@ def flip(x: Value, axis: Axis = None) -> Value:
 
     Examples
     --------
+    >>> import numpy as np
     >>> flip(np.array([1, 2, 3]))
     array([3, 2, 1])
     """
     (x,) = as_operands([x], "flip")
-    return primitives.flip(x, axes=axes_of(x, axis))
+    return primitives.flip(x, axes=axes_of(x, axis, "flip"))
