@@ -272,17 +272,20 @@ def test_a_recording_is_stale_when_a_variable_changes_its_shape_or_dtype_but_not
 
 def test_a_recording_is_stale_when_a_setting_it_depends_on_changes() -> None:
     class Setting:
-        version = 0
+        value = 0
+
+        def settings_state(self) -> int:
+            return self.value
 
     setting = Setting()
 
     def function(x: Any) -> Any:
-        active_recording().settings[setting] = setting.version
+        active_recording().depend_on(setting)
         return x
 
     traced = trace(function, np.ones(2))
     assert traced.is_current()
-    setting.version += 1
+    setting.value += 1
     assert not traced.is_current()
 
 

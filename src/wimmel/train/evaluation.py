@@ -14,6 +14,7 @@ import numpy as np
 
 from wimmel import functional
 from wimmel.data import Preprocessing
+from wimmel.graph.tensor import as_operands
 from wimmel.nn import Module
 from wimmel.runtime import Compiled, compile
 from wimmel.runtime.backends import DEFAULT
