@@ -2,28 +2,18 @@
 tests. And the rows that train on MNIST, L1, L11, L33 and L38, in small, on the digits that come with wimmel.
 """
 
-import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import wimmel as wm
+from lecture_generator import ROOT, lecture
 from wimmel import nn
 
-ROOT = Path(__file__).parent.parent
 EXPECTED = {f"L{number}" for number in (*range(1, 9), *range(11, 34), 38)}
 
 
-def the_generator():
-    spec = importlib.util.spec_from_file_location("make_lecture", ROOT / "docs" / "make_lecture.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-lecture = the_generator()
 ROWS = lecture.read_rows()
 FIGURES = lecture.read_figures()
 PAGE = lecture.PAGE.read_text(encoding="utf-8")

@@ -6,29 +6,19 @@ are in circulation whose pictures come in another order, and after thousands of 
 each row states how far its figures may lie from those stored.
 """
 
-import importlib.util
 import os
-from pathlib import Path
 
 import pytest
 
+from lecture_generator import lecture
+
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parent.parent
-
-
-def the_generator():
-    spec = importlib.util.spec_from_file_location("make_lecture", ROOT / "docs" / "make_lecture.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def measured_again(name, within):
     """The accuracies of a row, measured now; each lies within that distance of the one stored."""
     if not os.environ.get("WIMMEL_DATA"):
         pytest.skip("set WIMMEL_DATA to a folder that holds mnist/ to run this test")
-    lecture = the_generator()
     (row,) = (row for row in lecture.read_rows() if row.name == name)
     found, stored = lecture.measure(row)["accuracy"], lecture.read_figures()[name]["accuracy"]
     assert flat(found) == pytest.approx(flat(stored), abs=within)

@@ -92,9 +92,7 @@ def test_what_cannot_be_meant_is_refused_with_advice(padding, sizes, sentence):
         padding_pairs(padding, sizes, 3, 1, 1)
 
 
-@pytest.mark.parametrize(
-    "padding", [1.0, None, True, (1.0, 1), ((True, 0), (0, 0)), ((1, 2), ("a", "b")), {1, 2}]
-)
+@pytest.mark.parametrize("padding", [1.0, None, True, (1.0, 1), ((True, 0), (0, 0)), ((1, 2), ("a", "b")), {1, 2}])
 def test_what_is_no_whole_number_is_no_padding(padding):
     with pytest.raises(TypeError, match="padding must be a whole number"):
         padding_pairs(padding, (9, 9), 3, 1, 1)

@@ -113,9 +113,7 @@ def test_one_map_with_a_whole_stride_is_exact(a_map):
 
 
 @given(KERNELS, STRIDES, SIDES)
-def test_an_undilated_transposed_convolution_is_exact_and_says_where_it_looks_at_nothing(
-    kernel, stride, front
-):
+def test_an_undilated_transposed_convolution_is_exact_and_says_where_it_looks_at_nothing(kernel, stride, front):
     looks_at, field = transposed(kernel, stride, front, 1)
     for output in OUTPUTS:
         first, last = field.interval(output)
@@ -154,9 +152,7 @@ def test_composing_any_strides_is_a_bound(maps):
 
 
 @given(st.lists(WHOLE_STRIDE_MAPS, max_size=2), st.integers(0, 3), STRIDES, SIDES)
-def test_composing_whole_strides_on_a_transposed_convolution_without_gaps_is_exact(
-    later, more, stride, front
-):
+def test_composing_whole_strides_on_a_transposed_convolution_without_gaps_is_exact(later, more, stride, front):
     maps = [transposed(stride + more, stride, front, 1), *later]
     field = composed(maps)
     for output in range(8):
@@ -301,9 +297,7 @@ def test_uniting_different_strides_needs_to_know_how_far_they_drift():
 def test_equal_fields_are_equal_values():
     assert AxisField(1, Fraction(1, 2), Fraction(5, 2)) == AxisField(1, 1, 2)
     assert AxisField(3, None, None) == AxisField.whole()
-    assert (
-        AxisField(1, 3, 2) == AxisField(Fraction(1, 2), Fraction(1, 8), Fraction(3, 8)) == AxisField.nothing()
-    )
+    assert AxisField(1, 3, 2) == AxisField(Fraction(1, 2), Fraction(1, 8), Fraction(3, 8)) == AxisField.nothing()
     assert hash(AxisField.transposed(2, 2)) == hash(AxisField(Fraction(1, 2), Fraction(-1, 2), 0))
 
 

@@ -106,16 +106,12 @@ def test_ceil_mode_lets_a_window_stick_out_even_if_it_is_the_only_one():
 
 
 @given(SIZES, KERNELS, PADDINGS, STRIDES, DILATIONS, st.integers(0, 4))
-def test_transposed_size_is_where_the_scattered_inputs_end(
-    size, kernel, padding, stride, dilation, output_padding
-):
+def test_transposed_size_is_where_the_scattered_inputs_end(size, kernel, padding, stride, dilation, output_padding):
     front, behind = padding
     reached = [stride * i + index for i in range(size) for index in window_indices(0, kernel, dilation)]
     kept = range(front, max(reached) + output_padding + 1 - behind)
     if output_padding >= max(stride, dilation):
-        with pytest.raises(
-            ValueError, match="output_padding must be smaller than the stride or the dilation"
-        ):
+        with pytest.raises(ValueError, match="output_padding must be smaller than the stride or the dilation"):
             transposed_size(size, kernel, padding, stride, dilation, output_padding)
     elif not kept:
         with pytest.raises(ValueError, match="leaves nothing of the transposed convolution's output"):
@@ -151,9 +147,7 @@ def test_the_plural_functions_work_axis_by_axis():
 
 
 def test_a_refusal_names_the_axis():
-    with pytest.raises(
-        ValueError, match=r"On spatial axis 1 of 2: The kernel is larger than the input: size 5"
-    ):
+    with pytest.raises(ValueError, match=r"On spatial axis 1 of 2: The kernel is larger than the input: size 5"):
         output_sizes((9, 4), 5, ((0, 0), (0, 0)), 1, 1)
 
 

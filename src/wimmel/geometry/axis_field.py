@@ -269,9 +269,7 @@ class AxisField:
             )
         last_index = at_least(outputs, 1, "outputs") - 1
         candidates = [_joined(self, other, stride, last_index) for stride in (self.stride, other.stride)]
-        return min(
-            candidates, key=lambda field: (math.inf if field.size is None else field.size, -field.stride)
-        )
+        return min(candidates, key=lambda field: (math.inf if field.size is None else field.size, -field.stride))
 
     def __str__(self) -> str:
         if self == AxisField.whole():

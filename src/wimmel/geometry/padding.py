@@ -93,9 +93,7 @@ pair: ((1, 2),).
     else:
         given = entries_of(padding)
         if given is None:
-            raise TypeError(
-                f"padding must be a whole number, one number or pair per axis, or a word; got {padding!r}."
-            )
+            raise TypeError(f"padding must be a whole number, one number or pair per axis, or a word; got {padding!r}.")
         entries = given
     nested = [entries_of(entry) is not None for entry in entries]
     if any(nested) and not all(nested):
@@ -182,9 +180,7 @@ def _pair_of(entry: object, padding: object) -> tuple[int, int]:
     if sides is None:
         sides = (entry, entry)
     if len(sides) != 2:
-        raise ValueError(
-            f"padding {padding!r} must hold a (front, behind) pair for each axis; got {entry!r}."
-        )
+        raise ValueError(f"padding {padding!r} must hold a (front, behind) pair for each axis; got {entry!r}.")
     front, behind = (at_least(side, 0, "every entry of padding") for side in sides)
     return front, behind
 

@@ -114,9 +114,7 @@ class ReceptiveField:
         tuple of (int or None, int or None)
             None where the field is unbounded.
         """
-        return tuple(
-            axis.interval(place) for axis, place in zip(self.axes, self._checked(index, "index"), strict=True)
-        )
+        return tuple(axis.interval(place) for axis, place in zip(self.axes, self._checked(index, "index"), strict=True))
 
     def clipped(self, index: Sequence[int], shape: Sequence[int]) -> tuple[slice, ...]:
         """The part of the field of one output that lies inside the input, ready to index it with.
@@ -147,9 +145,7 @@ class ReceptiveField:
         Exact or a bound as `AxisField.compose` says, axis by axis.
         """
         self._same_axes(inner)
-        return ReceptiveField(
-            tuple(outer.compose(before) for outer, before in zip(self.axes, inner.axes, strict=True))
-        )
+        return ReceptiveField(tuple(outer.compose(before) for outer, before in zip(self.axes, inner.axes, strict=True)))
 
     def unite(self, other: ReceptiveField, outputs: Sequence[int] | None = None) -> ReceptiveField:
         """The smallest box that holds both fields: that of two branches which meet again.
@@ -173,10 +169,7 @@ class ReceptiveField:
         self._same_axes(other)
         counts = [None] * len(self.axes) if outputs is None else self._checked(outputs, "outputs")
         return ReceptiveField(
-            tuple(
-                mine.unite(theirs, count)
-                for mine, theirs, count in zip(self.axes, other.axes, counts, strict=True)
-            )
+            tuple(mine.unite(theirs, count) for mine, theirs, count in zip(self.axes, other.axes, counts, strict=True))
         )
 
     def __str__(self) -> str:

@@ -98,9 +98,7 @@ def window_span(kernel: int, dilation: int = 1) -> int:
     return dilation * (kernel - 1) + 1
 
 
-def output_size(
-    size: int, kernel: int, padding: tuple[int, int] = (0, 0), stride: int = 1, dilation: int = 1
-) -> int:
+def output_size(size: int, kernel: int, padding: tuple[int, int] = (0, 0), stride: int = 1, dilation: int = 1) -> int:
     """Number of places at which a kernel lies wholly inside the padded input, along one axis.
 
     Parameters
@@ -384,9 +382,7 @@ def transposed_sizes(
     """
     arguments = _by_axis(sizes, kernel, padding, stride, dilation)
     extras = per_axis(output_padding, len(sizes), "output_padding", minimum=0)
-    return _on_each_axis(
-        transposed_size, [(*numbers, extra) for numbers, extra in zip(arguments, extras, strict=True)]
-    )
+    return _on_each_axis(transposed_size, [(*numbers, extra) for numbers, extra in zip(arguments, extras, strict=True)])
 
 
 def lecture_output_size(size: int, kernel: int, total_padding: int = 0, stride: int = 1) -> int:
