@@ -13,7 +13,6 @@ from wimmel import nn
 
 EXPECTED = {f"L{number}" for number in (*range(1, 9), *range(11, 34), 38)}
 
-
 ROWS = lecture.read_rows()
 FIGURES = lecture.read_figures()
 PAGE = lecture.PAGE.read_text(encoding="utf-8")
@@ -83,7 +82,7 @@ def convolutional():
     return nn.Sequential(*layers, nn.Flatten(), nn.Linear(128, 10)).initialize(0)
 
 
-def accuracy(net, train=TRAIN, test=TEST, epochs=5, batch_size=32):
+def accuracy(net, train=TRAIN, test=TEST, epochs=3, batch_size=32):
     trainer = wm.Trainer(net, wm.optim.Adam(3e-3), batch_size=batch_size, schedule="one-cycle")
     trainer.fit(train, epochs=epochs, progress=False)
     return wm.evaluate(net, test).accuracy
@@ -109,7 +108,7 @@ def test_L1_an_mlp_trained_on_permuted_pixels_is_the_same_network_with_permuted_
 
 
 def test_L1_permuted_pixels_hurt_a_cnn_and_not_an_mlp():
-    for_mlp = accuracy(perceptron()) - accuracy(perceptron(), permuted(TRAIN), permuted(TEST))
+    for_mlp = accuracy(perceptron(), epochs=5) - accuracy(perceptron(), permuted(TRAIN), permuted(TEST), epochs=5)
     for_cnn = accuracy(convolutional()) - accuracy(convolutional(), permuted(TRAIN), permuted(TEST))
     assert abs(for_mlp) < 0.015
     assert for_cnn > 0.012
@@ -122,7 +121,7 @@ def test_L11_a_network_of_1d_convolutions_reads_digits_column_by_column():
 
 
 def test_L33_lenet_learns_real_digits():
-    assert accuracy(wm.models.lenet(size=(8, 8), width=(16, 32), seed=0)) > 0.93
+    assert accuracy(wm.models.lenet(size=(8, 8), width=(16, 32), seed=0), epochs=5) > 0.93
 
 
 def test_L38_a_cnn_learns_more_from_300_digits_than_an_mlp_with_more_parameters():

@@ -1,7 +1,7 @@
 """The rows of the lecture's page that train on MNIST, measured again: the figures stored with the page must come out,
 and what the page says about them must hold.
 
-A training repeated on the same machine gives the same bits. On another one sums are rounded differently, copies of MNIST
+A training repeated on the same machine gives the same bits. Elsewhere sums are rounded differently, copies of MNIST
 are in circulation whose pictures come in another order, and after thousands of updates either changes some answers; so
 each row states how far its figures may lie from those stored.
 """

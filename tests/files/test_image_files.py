@@ -297,3 +297,17 @@ def test_what_cannot_be_written_leaves_nothing(tmp_path, name, picture, error, e
 def test_an_encoded_picture_is_read_by_pillow():
     with Image.open(io.BytesIO(encode_image(COLOUR))) as image:
         np.testing.assert_array_equal(np.asarray(image), COLOUR.transpose(1, 2, 0))
+
+
+@pytest.mark.parametrize("width", range(20, 70))
+@pytest.mark.parametrize("height", [29, 40, 58])
+def test_pictures_of_any_size_are_scaled(width, height, tmp_path):
+    Image.new("L", (width, height), 200).save(tmp_path / "picture.png")
+    scaled = read_image(tmp_path / "picture.png", size=28)
+    assert scaled.shape == (1, 28, 28) and (scaled == 200).all()
+
+
+def test_tiffs_of_32_bit_numbers_are_refused(tmp_path):
+    Image.new("I", (5, 5), 200).save(tmp_path / "picture.tif")
+    with pytest.raises(ValueError, match="32-bit whole numbers"):
+        read_image(tmp_path / "picture.tif")

@@ -454,3 +454,13 @@ def test_repr_reads_like_the_constructor():
 def test_the_html_form_lists_every_layer():
     page = lenet_classic()._repr_html_()
     assert page.count("<tr>") == 13 and "61,706 parameters" in page
+
+
+def test_raw_pictures_do_not_pass_by_the_preprocessing():
+    from wimmel.data import Preprocessing
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    net.preprocessing = Preprocessing((1, 2, 2), (0.5,), (0.25,))
+    with pytest.raises(TypeError, match=r"net\.preprocessing\(images\)"):
+        net(np.zeros((1, 1, 2, 2), np.uint8))
+    assert net(net.preprocessing(np.zeros((1, 1, 2, 2), np.uint8))).shape == (1, 2)

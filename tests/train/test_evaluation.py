@@ -164,3 +164,18 @@ def test_another_loss_may_judge():
     scores, labels = scores_and_labels(10, 3)
     doubled = evaluate(identity(3), (scores, labels), loss=lambda s, t: 2 * losses.cross_entropy(s, t)).loss
     assert doubled == pytest.approx(2 * evaluate(identity(3), (scores, labels)).loss)
+
+
+def test_a_damaged_model_gives_no_answers():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).initialize(0)
+    net[1].bias = np.array([np.nan, 0.0])
+    pictures = np.ones((3, 1, 2, 2), np.float32)
+    for call in (lambda: predict(net, pictures), lambda: evaluate(net, (pictures, np.zeros(3, np.int64)))):
+        with pytest.raises(ValueError, match=r"not numbers \(NaN\) for 3 of 3 examples; its 1.bias hold"):
+            call()
+
+
+def test_images_that_are_not_finite_are_named_as_the_cause():
+    net = nn.Sequential(nn.Flatten(), nn.Linear(4, 2)).initialize(0)
+    with pytest.raises(ValueError, match="look for NaN or huge values in the images"):
+        predict(net, np.full((1, 1, 2, 2), np.nan, np.float32))

@@ -61,8 +61,8 @@ def cover(image: Image, size: tuple[int, int]) -> Image:
         return image
     scale = min(image.height / rows, image.width / columns)
     height, width = rows * scale, columns * scale
-    left, top = (image.width - width) / 2, (image.height - height) / 2
-    # Rounding may put the far edge a hair outside, which Pillow refuses.
+    # Rounding may put an edge a hair outside, which Pillow refuses.
+    left, top = max((image.width - width) / 2, 0), max((image.height - height) / 2, 0)
     box = (left, top, min(left + width, image.width), min(top + height, image.height))
     return image.resize((columns, rows), Resampling.BILINEAR, box=box)
 
@@ -102,6 +102,11 @@ def _to_eight_bits(image: Image) -> Image:
     """Gray of 16 bits or floats, scaled. Numbers beyond that range have no known meaning and are refused."""
     from PIL import Image as pillow
 
+    # 16-bit TIFFs have modes of their own; other formats give 16 bits as mode I
+    if image.mode == "I" and image.format == "TIFF":
+        raise RangeError(
+            "it holds 32-bit whole numbers, whose brightness has no defined meaning; save it with 8 or 16 bits"
+        )
     values = np.asarray(image)
     if not np.isfinite(values).all():
         raise RangeError("it holds numbers that are not finite")

@@ -384,6 +384,7 @@ class Module:
 
     def _entered(self, inputs: tuple[Any, ...], named: dict[str, Any], training: bool, key: Value | None) -> Any:
         """A call from outside: the root of a network, whose layers then find their paths in it."""
+        _check_pictures(self, inputs)
         paths: dict[Module, list[str]] = {}
         for path, module in self.named_modules(shared=True).items():
             paths.setdefault(module, []).append(path)
@@ -450,6 +451,16 @@ def _variable(name: str, value: Drawn | Parameter | Buffer) -> Variable:
     trainable = isinstance(value, Parameter)
     dtype = np.float32 if array.dtype.kind == "f" or trainable else array.dtype
     return Variable(own_copy(array, dtype), name, trainable)
+
+
+def _check_pictures(net: Module, inputs: tuple[Any, ...]) -> None:
+    """Raw pictures must not pass a network that was trained behind a preprocessing, or be scaled in another way."""
+    preprocessing = net.__dict__.get("preprocessing")
+    if preprocessing is not None and any(getattr(item, "dtype", None) == np.uint8 for item in inputs):
+        raise TypeError(
+            "the network was given uint8 pictures, and it was trained on preprocessed ones: call "
+            "net(net.preprocessing(images)), or wm.predict(net, images), which does that"
+        )
 
 
 def _array_if_numbers(value: Any) -> Any:

@@ -162,6 +162,7 @@ def evaluate(
             f"evaluate needs scores of shape (n, classes) and integer labels of shape (n,); the network gives shape "
             f"{scores.shape}, and the labels are {examples.labels.dtype} of shape {examples.labels.shape}"
         )
+    _check_numbers(scores, net)
     check_labels(scores.shape, examples, "evaluate")
     names = getattr(examples, "classes", None) or net.__dict__.get("classes") or ()
     classes = tuple(names) if len(names) == scores.shape[1] else tuple(str(n) for n in range(scores.shape[1]))
@@ -214,6 +215,7 @@ def predict(
     scores = all_scores(scorer(net, preprocessing, backend), images, batch_size)
     if scores.ndim < 2:
         raise ValueError(f"predict needs a network that gives scores (n, classes); this one gives shape {scores.shape}")
+    _check_numbers(scores, net)
     return functional.softmax(scores, dim=1)
 
 
@@ -238,6 +240,20 @@ def scorer(net: Module, preprocessing: Preprocessing | None = None, backend: str
         return net(prepared(images, net, chosen))
 
     return compile(scores, backend=backend)
+
+
+def _check_numbers(scores: np.ndarray, net: Module) -> None:
+    """Refuses to read an answer out of NaNs; says whether the network or the images brought them."""
+    spoilt = int(np.isnan(scores).any(axis=tuple(range(1, scores.ndim))).sum())
+    if not spoilt:
+        return
+    names = [name for name, variable in net.named_variables().items() if not np.isfinite(variable.value).all()]
+    cause = (
+        f"its {', '.join(names)} hold values that are not finite, so the model is damaged: load or train another"
+        if names
+        else "its parameters are sound, so look for NaN or huge values in the images"
+    )
+    raise ValueError(f"the network's scores are not numbers (NaN) for {spoilt} of {len(scores)} examples; {cause}")
 
 
 def all_scores(
