@@ -88,7 +88,7 @@ def test_floats_are_taken_from_0_to_1():
 
 @pytest.mark.parametrize("values", [np.array([[0, 7]], np.float32), np.array([[-1, 5]], np.int32)])
 def test_numbers_without_a_meaning_are_refused(values):
-    with pytest.raises(ImageError, match=r"only 0 to .* has a defined meaning"):
+    with pytest.raises(ImageError, match=r"defined meaning"):
         read_image(stored(Image.fromarray(values), "TIFF"))
 
 

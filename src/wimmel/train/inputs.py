@@ -73,8 +73,8 @@ def as_examples(data: Any, role: str) -> Examples:
             )
         if images.dtype == np.uint8 and images.ndim == 3:
             raise ValueError(
-                f"{role} was given uint8 pictures of shape {images.shape}; they are (n, channels, rows, columns), so give "
-                "gray ones their channel axis: images[:, None]"
+                f"{role} was given uint8 pictures of shape {images.shape}; they are (n, channels, rows, columns), so "
+                "give gray ones their channel axis: images[:, None]"
             )
         examples = Arrays(images, labels.astype(np.int64) if labels.dtype.kind in "biu" else labels)
     else:
