@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from wimmel.graph import Graph, Tensor, Trace, active_recording, flatten, simplify, trace, unflatten
+from wimmel.graph import Graph, Tensor, Trace, active_recording, flatten, trace, unflatten
 from wimmel.graph.tensor import as_operands
 from wimmel.runtime.backends import DEFAULT, Runner, prepared
 
@@ -68,6 +68,8 @@ class Compiled:
         key = (structure, tuple((array.shape, array.dtype) for array in arrays))
         entry = self._traces.get(key)
         if entry is None or not entry[0].is_current():
+            from wimmel.graph.rewrite import simplify
+
             # not under the lock: the function may wait for another thread that calls it too
             recorded = simplify(trace(self.function, *arguments, **named))
             entry = (recorded, prepared(recorded.graph, self.backend))
