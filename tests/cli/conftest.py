@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from wimmel.cli import app
+from wimmel.cli.program import app
 from wimmel.data import Preprocessing
 from wimmel.files import write_image
 from wimmel.models import lenet

@@ -102,3 +102,22 @@ def test_many_classes_show_their_most_frequent_mistakes(wimmel, tmp_path):
     result = wimmel("evaluate", tmp_path / "many.safetensors", tmp_path / "set.npz")
     assert result.exit_code == 0, result.output
     assert "was taken for this" in result.stdout
+
+
+def test_pictures_of_one_class_are_enough(wimmel, model, photos, tmp_path):
+    shutil.rmtree(photos / "light")
+    document = json.loads(wimmel("evaluate", model, photos, "--json").stdout)
+    assert document["confusion"] == [[12, 0], [0, 0]]
+    assert (document["recall"], document["precision"]) == ([1, None], [1, None])
+    np.savez(tmp_path / "set.npz", x=np.full((3, 8, 8), 230, np.uint8), y=np.array(["light"] * 3))
+    assert json.loads(wimmel("evaluate", model, tmp_path / "set.npz", "--json").stdout)["accuracy"] == 1
+
+
+def test_what_is_not_defined_is_null_and_mistakes_are_listed(wimmel, model, tmp_path):
+    images = np.full((4, 8, 8), 20, np.uint8)
+    np.savez(tmp_path / "set.npz", x=images, y=np.array(["dark", "dark", "light", "dark"]))
+    document = json.loads(wimmel("evaluate", model, tmp_path / "set.npz", "--json").stdout)
+    assert document["precision"] == [0.75, None]
+    [mistake] = document["mistakes"]
+    assert (mistake["index"], mistake["true"], mistake["predicted"]) == (2, "light", "dark")
+    assert 0.5 < mistake["confidence"] <= 1

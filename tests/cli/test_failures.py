@@ -1,6 +1,9 @@
 """Errors as people meet them: one sentence, an exit code, a traceback only on demand."""
 
 import errno
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -50,8 +53,6 @@ def test_a_traceback_comes_on_demand(monkeypatch):
 
 
 def test_a_closed_pipe_ends_quietly(capsys, monkeypatch):
-    import sys
-
     monkeypatch.setattr(sys, "stdout", sys.stdout)  # the command replaces it, for the interpreter's last flush
     with pytest.raises(typer.Exit) as caught:
         raising(BrokenPipeError())()
@@ -90,3 +91,33 @@ def test_text_that_looks_like_markup_is_written_as_it_is(capsys):
     written = capsys.readouterr().out
     assert "[bold]x[/bold] :smile: 12" in written
     assert "[red]b" in written
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("arguments", [("train", "--help"), ("--version",), ("inspect", "MODEL")])
+def test_a_full_disk_behind_the_output_is_one_sentence(model, arguments):
+    named = [str(model) if argument == "MODEL" else argument for argument in arguments]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "wimmel", *named], stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert ended.returncode == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "No space left on device." in ended.stderr
+    assert "Errno" not in ended.stderr
+
+
+def test_ctrl_c_while_the_program_is_loaded_ends_in_a_sentence(monkeypatch, capsys):
+    from wimmel.cli import main
+
+    class Interrupting:
+        def find_spec(self, name, path=None, target=None):
+            if name == "wimmel.cli.program":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "wimmel.cli.program", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "Stopped by Ctrl-C.\n"

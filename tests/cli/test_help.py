@@ -39,7 +39,7 @@ def test_a_senseless_command_line_exits_with_2(wimmel, arguments):
 
 def test_help_imports_nothing_that_only_running_needs():
     loaded = subprocess.run(
-        [sys.executable, "-c", "import sys, wimmel.cli; print(*sys.modules)"],
+        [sys.executable, "-c", "import sys, wimmel.cli.program; print(*sys.modules)"],
         capture_output=True,
         text=True,
         check=True,

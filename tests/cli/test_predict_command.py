@@ -91,3 +91,21 @@ def test_the_answers_can_be_drawn(wimmel, model, photos, tmp_path):
 @pytest.mark.parametrize("top", ["0", "-1", "many"])
 def test_a_senseless_number_of_classes_is_a_usage_error(wimmel, model, photos, top):
     assert wimmel("predict", model, photos, "--top", top).exit_code == 2
+
+
+@pytest.mark.parametrize("given", ["photos/dark/00.png", "photos", "photos/dark/*.png"])
+def test_a_picture_that_is_read_is_not_drawn_over(wimmel, model, photos, monkeypatch, given):
+    monkeypatch.chdir(photos.parent)
+    before = (photos / "dark" / "00.png").read_bytes()
+    result = wimmel("predict", model, given, "-o", photos / "dark" / ".." / "dark" / "00.png")
+    assert result.exit_code == 1
+    assert "write over it" in result.stderr
+    assert (photos / "dark" / "00.png").read_bytes() == before
+
+
+def test_json_can_be_written_in_every_encoding(started, model, photos):
+    (photos / "dark" / "00.png").rename(photos / "dark" / "日本.png")
+    process = started("predict", model, photos / "dark" / "日本.png", "--json", PYTHONIOENCODING="latin-1")
+    output, complaint = process.communicate(timeout=60)
+    assert process.returncode == 0, complaint
+    assert json.loads(output)["pictures"][0]["picture"].endswith("日本.png")

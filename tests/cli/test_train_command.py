@@ -1,5 +1,6 @@
 """`wimmel train`: from pictures to a model file, its choices, Ctrl-C, going on, and data that cannot be trained on."""
 
+import errno
 import json
 import signal
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from wimmel.data import read
-from wimmel.files import load_tensors
+from wimmel.files import load_tensors, save_tensors
 from wimmel.nn import load
 from wimmel.train import Trainer, evaluate
 
@@ -269,3 +270,77 @@ def test_early_stopping_stops(wimmel, photos, tmp_path):
     options = ("--epochs", 200, "--early-stopping", 1, "--learning-rate", 1e-9, "--json")
     document = json.loads(wimmel("train", photos, "-o", tmp_path / "m.safetensors", *options).stdout)
     assert document["epochs"] < 200
+
+
+def test_a_file_of_ones_own_under_the_name_of_the_checkpoint_is_left_alone(wimmel, photos, tmp_path):
+    own = tmp_path / "m.checkpoint.safetensors"
+    save_tensors(own, {"weight": np.ones(3, np.float32)}, {})
+    before = own.read_bytes()
+    result = wimmel("train", photos, "-o", tmp_path / "m.safetensors", "--epochs", 1)
+    assert result.exit_code == 1
+    assert "is something else" in result.stderr
+    assert own.read_bytes() == before
+
+
+def test_ctrl_c_during_the_test_leaves_the_trained_model(wimmel, tmp_path, monkeypatch):
+    def stopped(*given):
+        raise KeyboardInterrupt
+
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8)).astype(np.uint8)
+    labels = np.arange(40) % 2
+    np.savez(tmp_path / "set.npz", x_train=images[:30], y_train=labels[:30], x_test=images[30:], y_test=labels[30:])
+    monkeypatch.setattr("wimmel.train.evaluate", stopped)
+    result = wimmel("train", tmp_path / "set.npz", "-o", tmp_path / "m.safetensors", "--epochs", 1)
+    assert result.exit_code == 130
+    assert "holds the trained model" in result.stderr
+    assert load(tmp_path / "m.safetensors").metadata["training"]["test_accuracy"] is None
+    assert not (tmp_path / "m.checkpoint.safetensors").exists()
+
+
+@pytest.mark.parametrize("written", [0, 2])
+def test_a_checkpoint_that_does_not_fit_on_the_disk_leaves_the_model(wimmel, photos, tmp_path, monkeypatch, written):
+    left = [written]
+
+    def full(path, checkpoint):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("wimmel.train.trainer.save_checkpoint", full)
+    result = wimmel("train", photos, "-o", tmp_path / "m.safetensors", "--epochs", 5)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert "holds the best model so far" in result.stderr
+    record = load(tmp_path / "m.safetensors").metadata["training"]
+    assert record["epochs"] == written + 1
+    assert wimmel("inspect", tmp_path / "m.safetensors").exit_code == 0
+
+
+def test_a_model_that_does_not_fit_either_is_said_too(wimmel, photos, tmp_path, monkeypatch):
+    def full(path, *given):
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr("wimmel.train.trainer.save_checkpoint", full)
+    monkeypatch.setattr("wimmel.nn.saving.save_tensors", full)
+    result = wimmel("train", photos, "-o", tmp_path / "m.safetensors", "--epochs", 2)
+    assert result.exit_code == 1
+    assert "could not be saved either" in result.stderr
+
+
+def test_going_on_with_other_epochs_says_which_to_give(wimmel, photos, tmp_path, interrupted_after, monkeypatch):
+    arguments = ("train", photos, "-o", tmp_path / "m.safetensors", "--batch-size", 8)
+    interrupted_after(5)
+    wimmel(*arguments, "--epochs", 10)
+    monkeypatch.undo()
+    result = wimmel(*arguments, "--epochs", 12, "--resume")
+    assert result.exit_code == 1
+    assert "was started with --epochs 10; give the same" in result.stderr
+    assert "OneCycle" not in result.output
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("option", "example"), [("--width", "16,32"), ("--size", "24x32")])
+def test_a_senseless_pair_is_answered_with_an_example_of_its_own(wimmel, photos, tmp_path, option, example):
+    result = wimmel("train", photos, "-o", tmp_path / "m.safetensors", option, "0")
+    assert result.exit_code == 2
+    assert example in result.stderr

@@ -473,3 +473,20 @@ def test_a_folder_that_vanishes_while_it_is_read_is_skipped_not_fatal(tmp_path):
     train = read(folder, progress=remove).train
     assert shades(train) == EXPECTED_SHADES[:-1]
     assert "could not be read" in train.skipped[0][1]
+
+
+def test_one_class_is_enough_where_that_is_asked_for(tmp_path):
+    (tmp_path / "dog").mkdir()
+    write_image(tmp_path / "dog" / "1.png", np.full((1, 4, 4), 9, np.uint8))
+    assert read(tmp_path, fewest_classes=1).train.classes == ("dog",)
+    with pytest.raises(ValueError, match="all in one class, dog"):
+        read(tmp_path)
+    with pytest.raises(ValueError, match="fewest_classes must be 1 or 2; got 0"):
+        read(tmp_path, fewest_classes=0)
+
+
+def test_no_pictures_at_all_are_not_enough_for_anything(tmp_path):
+    (tmp_path / "dog").mkdir()
+    (tmp_path / "dog" / "1.png").write_bytes(b"not a picture")
+    with pytest.raises(ValueError, match="0 could be read; 1 were passed over"):
+        read(tmp_path, fewest_classes=1)

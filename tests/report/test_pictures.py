@@ -149,6 +149,27 @@ def test_predictions_that_do_not_fit_are_refused(tmp_path):
         predictions_picture(images, np.ones((3, 2)), ("a", "b"), tmp_path / "p.png", ["x", "y"])
 
 
+def test_a_prediction_is_marked_wrong_only_where_the_truth_is_known(tmp_path):
+    images = np.full((4, 1, 8, 8), 128, np.uint8)
+    probabilities = np.tile(np.array([0.7, 0.3]), (4, 1))
+    for name, labels in (("unknown", None), ("right", [0] * 4), ("wrong", [0, 0, 1, 0])):
+        predictions_picture(images, probabilities, ("cat", "dog"), tmp_path / f"{name}.png", labels=labels)
+    orange = {name: pixels_like(tmp_path / f"{name}.png", ORANGE) for name in ("unknown", "right", "wrong")}
+    assert orange["unknown"] == orange["right"] == 0
+    assert orange["wrong"] > 20
+    with pytest.raises(ValueError, match="as many labels"):
+        predictions_picture(images, probabilities, ("cat", "dog"), tmp_path / "no.png", labels=[0])
+
+
+def test_the_first_of_many_pictures_are_called_so(tmp_path):
+    images, probabilities = np.full((4, 1, 8, 8), 128, np.uint8), np.tile(np.array([0.7, 0.3]), (4, 1))
+    predictions_picture(images, probabilities, ("cat", "dog"), tmp_path / "all.svg")
+    predictions_picture(images, probabilities, ("cat", "dog"), tmp_path / "some.svg", total=120)
+    titles = {name: (tmp_path / f"{name}.svg").read_text(encoding="utf-8") for name in ("all", "some")}
+    assert "4 pictures, recognised" in titles["all"]
+    assert "The first 4 of 120 pictures, recognised" in titles["some"]
+
+
 EPOCHS = tuple(Epoch(n, 2.0 / n, 1 - 0.9 / n, 2.2 / n, 1 - 1.0 / n, 0.01) for n in range(1, 13))
 
 

@@ -1,70 +1,42 @@
 """The command line: `wimmel demo`, `train`, `evaluate`, `predict` and `inspect`, one file for each.
 
-Loading this loads little; each command imports what it needs when it runs.
+Loading this loads next to nothing, so that Ctrl-C while the rest is loaded ends in a sentence too.
 """
 
 from __future__ import annotations
 
 import sys
-from inspect import cleandoc
-from typing import Annotated
 
-import typer
+__all__ = ["main"]
 
-from wimmel.cli.demo import demo
-from wimmel.cli.evaluate import evaluate
-from wimmel.cli.failures import in_sentences
-from wimmel.cli.inspect import inspect
-from wimmel.cli.predict import predict
-from wimmel.cli.threads import use_one_blas_thread
-from wimmel.cli.train import train
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    name="wimmel",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        print(f"wimmel {version('wimmel')}")
-        raise typer.Exit
-
-
-@app.callback()
-def _wimmel(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-    ] = False,
-) -> None:
-    """Train a network that recognises pictures, and use it; on an ordinary computer, with your own pictures.
-
-    New here? [bold]wimmel demo[/bold] trains one in half a minute, without any data of yours.
-    """
-
-
-def _flowing(text: str) -> str:
-    """A docstring with the lines of each paragraph joined, but for those kept as they are by a leading backspace."""
-    paragraphs = cleandoc(text).split("\n\n")
-    return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
-
-
-for _command in (demo, train, evaluate, predict, inspect):
-    app.command(help=_flowing(_command.__doc__ or ""))(in_sentences(_command))
+_FAILED, _INTERRUPTED = 1, 130
 
 
 def main() -> None:
     """Runs the command line that the program was started with."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
-            stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
-    use_one_blas_thread()
-    app()
+    try:
+        from wimmel.cli.failures import complain, debugging, drop_output
+        from wimmel.cli.program import app
+        from wimmel.cli.threads import use_one_blas_thread
+
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
+        use_one_blas_thread()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # what does not fit on a full disk shows here, and not after the last line
+    except KeyboardInterrupt:
+        # The commands say so themselves; this is before them, where nothing may have been loaded to say it with.
+        print("Stopped by Ctrl-C.", file=sys.stderr)
+        raise SystemExit(_INTERRUPTED) from None
+    except BrokenPipeError:
+        drop_output()
+        raise SystemExit(_FAILED) from None
+    except OSError as error:
+        if debugging():
+            raise
+        drop_output()
+        complain(f"Error: the output could not be written: {error.strerror or error}.")
+        raise SystemExit(_FAILED) from None

@@ -84,7 +84,8 @@ def demo(
     history_picture(history, folder / "training.png")
     places = _one_of_each_class(held_out)
     samples = held_out.subset(places)
-    predictions_picture(samples.images, evaluation.probabilities[places], samples.classes, folder / "predictions.png")
+    drawn = folder / "predictions.png"
+    predictions_picture(samples.images, evaluation.probabilities[places], samples.classes, drawn, labels=samples.labels)
     _save_pictures(samples, made_folder(folder / "pictures"))
     _save_held_out(held_out, folder / "held-out.npz")
 

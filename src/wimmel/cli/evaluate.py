@@ -54,20 +54,20 @@ def evaluate(
       wimmel evaluate pets.safetensors photos.zip --part train --json
     """
     from wimmel.cli.models import load_classifier
-    from wimmel.cli.outputs import made_folder
+    from wimmel.cli.outputs import evaluation_document, made_folder
     from wimmel.cli.screen import Screen, show_skipped, write_json
     from wimmel.data import read
     from wimmel.train import evaluate as evaluated
 
     classifier = load_classifier(model)
     channels, rows, columns = classifier.preprocessing.shape
-    chosen = _chosen(read(data, (rows, columns), channels), part, data)
+    chosen = _chosen(read(data, (rows, columns), channels, fewest_classes=1), part, data)
     dataset = with_classes(chosen, classifier.classes, str(model))
     evaluation = evaluated(classifier.net, dataset)
     pictures = _draw(dataset, evaluation, made_folder(output)) if output is not None else []
     show_skipped(chosen.skipped)
     if json:
-        document = {"model": str(model), "data": str(data), "part": chosen.name, **evaluation.to_json()}
+        document = {"model": str(model), "data": str(data), "part": chosen.name, **evaluation_document(evaluation)}
         skipped = [list(entry) for entry in chosen.skipped]
         write_json({**document, "skipped": skipped, "pictures": list(map(str, pictures))})
         return

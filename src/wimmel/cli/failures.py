@@ -36,15 +36,25 @@ def in_sentences(command: Callable[Arguments, Result]) -> Callable[Arguments, Re
             raise typer.Exit(INTERRUPTED) from None
         except BrokenPipeError:
             # Whoever read the output has seen enough, as in `wimmel inspect model.safetensors | head -3`.
-            sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - the interpreter flushes it at exit
+            drop_output()
             raise typer.Exit(FAILED) from None
         except Exception as error:
-            if os.environ.get(DEBUG, "") not in ("", "0"):
+            if debugging():
                 raise
             complain(sentence(error))
             raise typer.Exit(FAILED) from None
 
     return guarded
+
+
+def debugging() -> bool:
+    """Whether the person asked for tracebacks."""
+    return os.environ.get(DEBUG, "") not in ("", "0")
+
+
+def drop_output() -> None:
+    """Sends nowhere what the standard output did not take, since the interpreter flushes it again at its exit."""
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123 - open as long as the program runs
 
 
 def complain(text: str) -> None:
@@ -75,4 +85,6 @@ def sentence(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
+    elif isinstance(error, OSError) and error.strerror and text.startswith("[Errno"):
+        text = error.strerror
     return f"Error: {text}" if text[-1] in ".!?" else f"Error: {text}."

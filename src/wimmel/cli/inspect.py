@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +13,17 @@ from wimmel.cli.arguments import MODEL_HELP
 
 if TYPE_CHECKING:
     from wimmel.cli.screen import Screen
-    from wimmel.nn import Inspection
+    from wimmel.nn import Inspection, Module
 
 _ROOM_FOR_FIGURES = 90
 
 
 def inspect(
     model: Annotated[Path, typer.Argument(help=MODEL_HELP, show_default=False)],
+    size: Annotated[
+        str | None,
+        typer.Option("--input", help="The shape of one input, such as 1x28x28; the model's own, where it tells it."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output, and nothing else.")] = False,
 ) -> None:
     """Show what a model is made of.
@@ -29,32 +35,94 @@ def inspect(
     [bold]Examples[/bold]
       wimmel inspect pets.safetensors
       wimmel inspect pets.safetensors --json
+      wimmel inspect bare.safetensors --input 3x32x32
     """
-    from wimmel.cli.models import load_classifier
     from wimmel.cli.screen import Screen, write_json
-    from wimmel.nn import inspect as inspected
+    from wimmel.nn import load
 
-    classifier = load_classifier(model)
-    report = inspected(classifier.net, classifier.preprocessing.shape)
-    about = {name: value for name, value in classifier.metadata.items() if name != "architecture"}
+    net = load(model)
+    classes, preprocessing = net.__dict__["classes"], net.__dict__["preprocessing"]
+    metadata = net.__dict__["metadata"]
+    report = _report(net, None if size is None else _shape(size), preprocessing)
     if json:
-        write_json({"model": str(model), **report.to_json(), **about})
+        about = {name: value for name, value in metadata.items() if name != "architecture"}
+        write_json({"model": str(model), **(_outline(net) if report is None else report.to_json()), **about})
         return
     screen = Screen()
-    _show_layers(screen, report)
-    channels, rows, columns = classifier.preprocessing.shape
-    figures = [f"{mean:.4g} and {std:.4g}" for mean, std in _figures(classifier.preprocessing)]
-    screen.pairs(
-        [
-            ("classes", f"{len(classifier.classes)}: {', '.join(classifier.classes)}"),
-            (
-                "pictures",
-                f"{'gray' if channels == 1 else 'colour'}, {rows}x{columns}; others are scaled and cut to that",
-            ),
-            ("normalised", f"by mean and standard deviation {', '.join(figures)} (of 1 for white)"),
-            *(_training(classifier.metadata.get("training"))),
-        ]
+    if report is None:
+        _show_outline(screen, net)
+    else:
+        _show_layers(screen, report)
+    screen.pairs([*_classes(classes), *_pictures(preprocessing), *_training(metadata.get("training"))])
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    parts = text.lower().split("x")
+    if not all(part.strip().isdecimal() and int(part) for part in parts):
+        raise typer.BadParameter(f"{text!r} is not a shape, such as 1x28x28.", param_hint="--input")
+    return tuple(map(int, parts))
+
+
+def _report(net: Module, given: tuple[int, ...] | None, preprocessing: Any) -> Inspection | None:
+    """The report for inputs of the given shape, or of the model's own; None where it tells none that fits."""
+    from wimmel.nn import inspect as inspected
+
+    if given is not None:
+        return inspected(net, given)
+    if preprocessing is None:
+        return None
+    try:
+        return inspected(net, preprocessing.shape)
+    except (ValueError, TypeError):
+        return None  # saved with preprocessing for another network; its layers can be told all the same
+
+
+def _outline(net: Module) -> dict[str, Any]:
+    """The layers without what only an input decides, under the same names as in a report."""
+    unknown = {"output_shape": None, "multiply_adds": None, "receptive_field": None}
+    layers = [
+        {"path": path, "layer": type(module).__name__, "parameters": _own_parameters(module), **unknown}
+        for path, module in net.named_modules().items()
+        if module.own_variables() or not module.children()
+    ]
+    totals = {"parameters": net.parameter_count(), "multiply_adds": None}
+    return {"name": type(net).__name__, "input_shape": None, "layers": layers, **totals}
+
+
+def _own_parameters(module: Module) -> int:
+    own = [variable for name, variable in module.own_variables().items() if name not in module.buffer_names()]
+    return sum(math.prod(variable.shape) for variable in own)
+
+
+def _show_outline(screen: Screen, net: Module) -> None:
+    outline = _outline(net)
+    rows = [
+        (layer["path"], layer["layer"], f"{layer['parameters']:,}" if layer["parameters"] else "")
+        for layer in outline["layers"]
+    ]
+    screen.table(("path", "layer", "parameters"), rows, right=(2,))
+    screen.say(f"{outline['name']}: {outline['parameters']:,} parameters.")
+    screen.say(
+        "The file does not tell which inputs fit; with --input 1x28x28, say, the shapes of all outputs are shown."
     )
+    screen.say()
+
+
+def _classes(classes: Sequence[str] | None) -> list[tuple[str, str]]:
+    return [("classes", f"{len(classes)}: {', '.join(classes)}")] if classes else []
+
+
+def _pictures(preprocessing: Any) -> list[tuple[str, str]]:
+    """What pictures the model takes, where it tells."""
+    if preprocessing is None:
+        return []
+    channels, rows, columns = preprocessing.shape
+    kind = "gray" if channels == 1 else "colour"
+    figures = [f"{mean:.4g} and {std:.4g}" for mean, std in _figures(preprocessing)]
+    return [
+        ("pictures", f"{kind}, {rows}x{columns}; others are scaled and cut to that"),
+        ("normalised", f"by mean and standard deviation {', '.join(figures)} (of 1 for white)"),
+    ]
 
 
 def _show_layers(screen: Screen, report: Inspection) -> None:
@@ -102,13 +170,18 @@ def _training(training: Any) -> list[tuple[str, str]]:
     if not isinstance(training, dict):
         return []
     recipe, data = training.get("recipe") or {}, training.get("data") or {}
-    rows = [("trained on", f"{data.get('name')}, {data.get('trained_on'):,} pictures")] if data else []
+    from wimmel.report.canvas import counted
+
+    rows = [("trained on", f"{data.get('name')}, {counted(data.get('trained_on') or 0, 'picture')}")] if data else []
     if recipe:
         rate, seed = recipe.get("learning_rate"), recipe.get("seed")
-        epochs = f"{training.get('epochs')} epochs, the best was number {training.get('best_epoch')}"
+        epochs, best = counted(training.get("epochs") or 0, "epoch"), training.get("best_epoch")
+        epochs += "" if best is None else f", the best was number {best}"
         rows.append(("training", f"{recipe.get('model')}, {epochs}; learning rate up to {rate}, seed {seed}"))
     for part in ("validation", "test"):
         accuracy = training.get(f"{part}_accuracy")
         if accuracy is not None:
-            rows.append((part, f"{100 * accuracy:.2f}% of {data.get(f'{part}_pictures', 0):,} pictures recognised"))
+            rows.append(
+                (part, f"{100 * accuracy:.2f}% of {counted(data.get(f'{part}_pictures', 0), 'picture')} recognised")
+            )
     return rows

@@ -6,6 +6,7 @@ Given the path that a person named; hands it on if it can be written to. Given a
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,31 @@ def checked_file(path: Path, suffix: str) -> Path:
         sentence = f"{path} cannot be written: this account may not write to the folder {folder}"
         raise sentence_error(PermissionError, errno.EACCES, sentence)
     return path
+
+
+def evaluation_document(evaluation: Evaluation) -> dict[str, Any]:
+    """An evaluation's figures for JSON, null where one is not defined, and its mistakes, the surest first."""
+    predictions, classes = evaluation.predictions, evaluation.classes
+    mistakes = [
+        {
+            "index": int(place),
+            "true": classes[evaluation.labels[place]],
+            "predicted": classes[predictions[place]],
+            "confidence": _defined(evaluation.probabilities[place, predictions[place]]),
+        }
+        for place in evaluation.mistakes
+    ]
+    return {
+        **evaluation.to_json(),
+        "loss": _defined(evaluation.loss),
+        "precision": [_defined(share) for share in evaluation.precision],
+        "recall": [_defined(share) for share in evaluation.recall],
+        "mistakes": mistakes,
+    }
+
+
+def _defined(number: Any) -> float | None:
+    return float(number) if math.isfinite(number) else None
 
 
 def training_record(

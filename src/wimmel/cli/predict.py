@@ -56,6 +56,8 @@ def predict(
 
     classifier = load_classifier(model)
     paths, missing = found_pictures(pictures)
+    if output is not None:
+        check_apart(output, [model, *paths])
     answers = recognised(classifier, paths, missing)
     if output is not None and answers.paths:
         _draw(classifier, answers, output)
@@ -95,6 +97,18 @@ def found_pictures(names: list[str]) -> tuple[list[Path], list[tuple[str, str]]]
             if not matching:
                 missing.append((name, "there is no such file, and no file matches this as a pattern"))
     return list(found), missing
+
+
+def check_apart(output: Path, inputs: list[Path]) -> None:
+    """Refuses to write over what is read.
+
+    Raises
+    ------
+    ValueError
+        If the output is one of the inputs, by whatever name.
+    """
+    if output.exists() and any(path.exists() and path.samefile(output) for path in inputs):
+        raise ValueError(f"{output} is read here, and -o would write over it; give -o another name")
 
 
 def _hidden(path: Path) -> bool:
@@ -183,4 +197,5 @@ def _draw(classifier: Classifier, answers: Answers, output: Path) -> None:
         classifier.classes,
         output,
         [path.name for path in paths],
+        total=len(answers.paths),
     )

@@ -125,8 +125,8 @@ def warn(text: str) -> None:
 
 
 def write_json(document: Any) -> None:
-    """Writes a document to the standard output as JSON, and nothing else."""
-    print(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+    """Writes a document to the standard output as JSON, and nothing else: in ASCII, which every encoding can hold."""
+    print(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False))
 
 
 def half_blocks(picture: np.ndarray) -> Text:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from wimmel.cli.arguments import DATA_HELP
-from wimmel.cli.failures import INTERRUPTED, complain
+from wimmel.cli.failures import FAILED, INTERRUPTED, complain, sentence
 
 if TYPE_CHECKING:
     from wimmel.cli.screen import Screen
     from wimmel.data import Dataset, Splits
-    from wimmel.train import Evaluation, History
+    from wimmel.nn import Module
+    from wimmel.train import Epoch, Evaluation, History
+    from wimmel.train.checkpoint import Checkpoint
     from wimmel.train.recipes import Recipe
 
 _SUFFIX = ".safetensors"
@@ -80,22 +83,21 @@ def train(
     """
     from wimmel.cli.outputs import checked_file, training_record
     from wimmel.cli.screen import Screen, show_skipped, write_json
-    from wimmel.train import evaluate
+    from wimmel.train import History, evaluate
     from wimmel.train.recipes import recipe_for
 
     checked_file(output, _SUFFIX)
     checkpoint = output.with_name(f"{output.stem}.checkpoint{_SUFFIX}")
-    if resume and not checkpoint.exists():
-        raise ValueError(f"there is nothing to resume: {checkpoint}, where a stopped training lies, does not exist")
     screen = Screen(quiet or json)
 
+    unfinished = unfinished_training(checkpoint, resume)
     splits = _read(data, model, size, show_progress=screen.console.is_terminal and not quiet)
     show_skipped(splits.train.skipped)
     kept, held_out = _validation(splits.train, validation, seed)
     recipe = recipe_for(
         kept,
         model.value,
-        width=None if width is None else _numbers(width, "--width"),
+        width=None if width is None else _numbers(width, "--width", "16,32"),
         epochs=epochs,
         batch_size=batch_size,
         learning_rate=learning_rate,
@@ -103,30 +105,53 @@ def train(
         flip=flip,
         seed=seed,
     )
+    if unfinished is not None and resume:
+        check_epochs(checkpoint, unfinished, recipe)
     net = recipe.network(kept)
     _show_plan(screen, splits, held_out, recipe, net.parameter_count(), size is not None)
-    if checkpoint.exists() and not resume:
+    if unfinished is not None and not resume:
         screen.say(f"An unfinished training lies in {checkpoint}: --resume would go on with it; this one replaces it.")
 
-    history = recipe.trainer(net).fit(
-        kept,
-        held_out,
-        recipe.epochs,
-        early_stopping=early_stopping,
-        checkpoint=checkpoint,
-        resume=checkpoint if resume else None,
-        progress=not screen.quiet,
-    )
+    begun = unfinished.history.epochs if unfinished is not None and resume else ()
+    finished: list[Epoch] = []
+    try:
+        history = recipe.trainer(net).fit(
+            kept,
+            held_out,
+            recipe.epochs,
+            early_stopping=early_stopping,
+            checkpoint=checkpoint,
+            resume=checkpoint if resume else None,
+            progress=not screen.quiet,
+            on_epoch=finished.append,
+        )
+    except OSError as error:
+        history = History((*begun, *finished), interrupted=True)
+        if not len(history) and _stopped(error):
+            raise
+        record = training_record(splits.train.name, len(kept), held_out, recipe, history, None)
+        if not _stopped(error):  # an epoch more was complete, and may be the best
+            accuracy = None if held_out is None else evaluate(net, held_out).accuracy
+            record |= {"epochs": len(history) + 1, "best_epoch": None, "validation_accuracy": accuracy}
+        _save_after(error, net, output, record)
     if history.interrupted and not len(history):
         complain(f"Stopped by Ctrl-C before the first epoch was complete; {output} was not written.")
         complain("The same command with --resume goes on from here.")
         raise typer.Exit(INTERRUPTED)
 
     test = None
-    if splits.test is not None and not history.interrupted:
-        test = evaluate(net, splits.test)
     training = training_record(splits.train.name, len(kept), held_out, recipe, history, test)
-    net.save(output, training=training)
+    net.save(output, training=training)  # before the test, which may take long and be stopped
+    if splits.test is not None and not history.interrupted:
+        try:
+            test = evaluate(net, splits.test)
+        except KeyboardInterrupt:
+            checkpoint.unlink(missing_ok=True)
+            complain(f"Stopped by Ctrl-C during the test; {output} holds the trained model.")
+            complain("wimmel evaluate tests it.")
+            raise typer.Exit(INTERRUPTED) from None
+        training = training_record(splits.train.name, len(kept), held_out, recipe, history, test)
+        net.save(output, training=training)
     if json:
         write_json(_document(output, training, history, splits, test))
     _show_end(screen, output, history, held_out, test)
@@ -136,6 +161,71 @@ def train(
         complain("The same command with --resume goes on from here.")
         raise typer.Exit(INTERRUPTED)
     checkpoint.unlink(missing_ok=True)
+
+
+def unfinished_training(checkpoint: Path, resume: bool) -> Checkpoint | None:
+    """The training that lies where this one will keep its own state, if there is one.
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to resume, or something else lies there, which is nobody's to replace.
+    """
+    from wimmel.train.checkpoint import load_checkpoint
+
+    if not checkpoint.exists():
+        if resume:
+            raise ValueError(f"there is nothing to resume: {checkpoint}, where a stopped training lies, does not exist")
+        return None
+    try:
+        return load_checkpoint(checkpoint)
+    except ValueError as error:
+        if resume:
+            raise
+        raise ValueError(
+            f"{checkpoint}, where this training would keep its unfinished state, is something else; "
+            "move it away or give -o another name"
+        ) from error
+
+
+def check_epochs(path: Path, unfinished: Checkpoint, recipe: Recipe) -> None:
+    """Refuses to go on with another number of epochs: the learning rate was planned for the first one.
+
+    Raises
+    ------
+    ValueError
+        Says what to give.
+    """
+    planned = re.search(r"\bsteps=(\d+)", str(unfinished.description.get("schedule")))
+    if planned is None or not len(unfinished.history):
+        return
+    per_epoch = (unfinished.steps - unfinished.progress.batches) / len(unfinished.history)
+    epochs = round(int(planned[1]) / per_epoch)
+    if epochs != recipe.epochs:
+        raise ValueError(
+            f"the training in {path} was started with --epochs {epochs}; give the same to go on with it, "
+            "or leave out --resume to begin anew"
+        )
+
+
+def _stopped(error: BaseException) -> bool:
+    """Whether the error came while Ctrl-C was obeyed."""
+    context = error.__context__
+    return isinstance(error, KeyboardInterrupt) or (context is not None and _stopped(context))
+
+
+def _save_after(error: OSError, net: Module, output: Path, record: dict[str, Any]) -> NoReturn:
+    """Ends a training whose state could not be kept with the model itself, which is a third as large."""
+    why = sentence(error).removeprefix("Error: ")
+    try:
+        net.save(output, training=record)
+    except OSError as second:
+        complain(f"Error: the training ended, since its state could not be kept: {why}")
+        complain(f"The model could not be saved either: {sentence(second).removeprefix('Error: ')}")
+    else:
+        complain(f"Error: the training ended, since its state could not be kept: {why}")
+        complain(f"{output} holds the best model so far; --resume cannot go on from it.")
+    raise typer.Exit(FAILED) from None
 
 
 def _read(data: Path, model: ModelName, size: str | None, show_progress: bool) -> Splits:
@@ -151,11 +241,13 @@ def _read(data: Path, model: ModelName, size: str | None, show_progress: bool) -
     return read(data, given, progress=show_progress, largest_side=_LARGEST_SIDE)
 
 
-def _numbers(text: str, option: str) -> tuple[int, int]:
+def _numbers(text: str, option: str, example: str = "32 or 24x32") -> tuple[int, int]:
     """One whole number, meant twice, or two, separated by a comma or an x."""
     parts = text.lower().replace("x", ",").split(",")
     if len(parts) not in (1, 2) or not all(part.strip().isdecimal() and int(part) for part in parts):
-        raise typer.BadParameter(f"{text!r} is not one or two whole numbers, such as 32 or 24x32.", param_hint=option)
+        raise typer.BadParameter(
+            f"{text!r} is not one or two whole numbers of at least 1, such as {example}.", param_hint=option
+        )
     return int(parts[0]), int(parts[-1])
 
 
@@ -219,12 +311,14 @@ def _variations(recipe: Recipe) -> str:
 def _document(
     output: Path, training: dict[str, Any], history: History, splits: Splits, test: Evaluation | None
 ) -> dict[str, Any]:
+    from wimmel.cli.outputs import evaluation_document
+
     return {
         "model": str(output),
         "classes": list(splits.train.classes),
         **training,
         "history": history.to_json()["epochs"],
-        "test": None if test is None else test.to_json(),
+        "test": None if test is None else evaluation_document(test),
         "skipped": [list(entry) for entry in splits.train.skipped],
     }
 

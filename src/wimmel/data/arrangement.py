@@ -55,7 +55,7 @@ class Arrangement:
     stray: tuple[str, ...]
 
 
-def arrange(pictures: Iterable[Picture], where: str) -> Arrangement:
+def arrange(pictures: Iterable[Picture], where: str, fewest_classes: int = 2) -> Arrangement:
     """The pictures of each class, for training and for testing.
 
     A folder that merely wraps all others is passed through. Folders that are all named train, test or val are
@@ -69,16 +69,17 @@ def arrange(pictures: Iterable[Picture], where: str) -> Arrangement:
     pictures : iterable of Picture
     where : str
         What to call the source in messages.
+    fewest_classes : int, default 2
 
     Returns
     -------
     Arrangement
-        The training part has two classes or more; the test part has no others.
+        The training part has at least the fewest classes; the test part has no others.
 
     Raises
     ------
     ValueError
-        If there are no pictures, no classes, only one, or other classes in the test part than in the training
+        If there are no pictures, no classes, too few, or other classes in the test part than in the training
         part.
 
     Examples
@@ -103,7 +104,7 @@ def arrange(pictures: Iterable[Picture], where: str) -> Arrangement:
         {role: _unwrapped(part) for role, part in parts.items()}, lambda first, second: first + second
     )
     train, test = (_by_class(parts.get(role, ())) for role in ("train", "test"))
-    _check_classes(train, test, where)
+    _check_classes(train, test, where, fewest_classes)
     stray = tuple(picture.name for part in parts.values() for picture in part if not picture.folders)
     return Arrangement(train, test, stray)
 
@@ -144,10 +145,10 @@ def _by_class(pictures: Sequence[Picture]) -> dict[str, list[Picture]]:
     return {name: sorted(classes[name], key=lambda picture: (picture.folders, picture.file)) for name in names}
 
 
-def _check_classes(train: Mapping[str, Sequence[Picture]], test: Mapping[str, object], where: str) -> None:
+def _check_classes(train: Mapping[str, Sequence[Picture]], test: Mapping[str, object], where: str, fewest: int) -> None:
     if not train:
         raise ValueError(f"The pictures in {where} lie in no folder that would tell their class. {EXPECTED}.")
-    if len(train) == 1:
+    if len(train) == 1 < fewest:
         [(name, pictures)] = train.items()
         raise ValueError(
             f"The {len(pictures):,} pictures in {where} are all in one class, {name}; at least two are needed to tell "

@@ -30,7 +30,13 @@ Part = tuple[np.ndarray, np.ndarray]
 """Pictures uint8 (n, channels, rows, columns) and labels of any kind (n,)."""
 
 
-def read_npz(paths: Mapping[str, Path], name: str, size: tuple[int, int] | None, channels: int | None) -> Splits:
+def read_npz(
+    paths: Mapping[str, Path],
+    name: str,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    fewest_classes: int = 2,
+) -> Splits:
     """The data sets in one .npz file, or in two that are the parts of one.
 
     Parameters
@@ -66,10 +72,16 @@ def read_npz(paths: Mapping[str, Path], name: str, size: tuple[int, int] | None,
             class_names = class_names or _class_names(arrays, path)
     if "train" not in parts:
         raise ValueError(f"{name} has a {' and a '.join(parts)} part, but nothing to train on. {_EXPECTED}.")
-    return _splits(join_validation(parts, _joined), name, class_names, size, channels)
+    return _splits(join_validation(parts, _joined), name, class_names, size, channels, fewest_classes)
 
 
-def read_idx_pairs(pairs: Sequence[IdxPair], name: str, size: tuple[int, int] | None, channels: int | None) -> Splits:
+def read_idx_pairs(
+    pairs: Sequence[IdxPair],
+    name: str,
+    size: tuple[int, int] | None,
+    channels: int | None,
+    fewest_classes: int = 2,
+) -> Splits:
     """The data sets in one or two pairs of IDX files.
 
     Parameters
@@ -106,7 +118,7 @@ def read_idx_pairs(pairs: Sequence[IdxPair], name: str, size: tuple[int, int] | 
         )
     if "train" not in parts:
         raise ValueError(f"{name} has nothing to train on: {', '.join(str(pair.images) for pair in pairs)}.")
-    return _splits(join_validation(parts, _joined), name, None, size, channels)
+    return _splits(join_validation(parts, _joined), name, None, size, channels, fewest_classes)
 
 
 def pictures_from_array(array: np.ndarray, what: str) -> np.ndarray:
@@ -188,6 +200,7 @@ def _splits(
     class_names: Sequence[str] | None,
     size: tuple[int, int] | None,
     channels: int | None,
+    fewest_classes: int,
 ) -> Splits:
     train_images, train_labels = parts["train"]
     if class_names is not None and train_labels.dtype.kind in "iu":
@@ -195,7 +208,7 @@ def _splits(
     else:
         values = np.unique(train_labels)
         names = tuple(str(value) for value in values)
-    if len(np.unique(train_labels)) < 2:
+    if len(np.unique(train_labels)) < fewest_classes:
         raise ValueError(f"All pictures to train on in {name} are of one class, {names[0]}; at least two are needed.")
     height, width = train_images.shape[2:]
     wanted = (size or (height, width), channels or train_images.shape[1])

@@ -35,6 +35,7 @@ def read(
     progress: bool | Progress = True,
     *,
     largest_side: int | None = None,
+    fewest_classes: int = 2,
 ) -> Splits:
     """The data sets at a path: pictures to train on and, where they come apart, pictures to test on.
 
@@ -69,6 +70,8 @@ def read(
     largest_side : int, default None
         Where no size is given and the pictures share a larger one, they are scaled down so that their larger side
         is this; None keeps it.
+    fewest_classes : int, default 2
+        How many classes must have pictures to train on: two to tell apart, but 1 is enough to evaluate on.
 
     Returns
     -------
@@ -80,7 +83,7 @@ def read(
     OSError
         If there is nothing at the path, or it cannot be read.
     ValueError
-        If nothing there can be understood as labelled pictures, a file is damaged, or no two classes have a
+        If nothing there can be understood as labelled pictures, a file is damaged, or too few classes have a
         picture that can be read. The message says what was found and what is expected.
 
     Examples
@@ -100,19 +103,21 @@ def read(
     check_channels(channels)
     if largest_side is not None and largest_side < 1:
         raise ValueError(f"largest_side must be a whole number of at least 1, or None; got {largest_side}.")
+    if fewest_classes not in (1, 2):
+        raise ValueError(f"fewest_classes must be 1 or 2; got {fewest_classes}.")
     if not path.exists():
         raise sentence_error(
             FileNotFoundError, errno.ENOENT, f"There is nothing at {path}; check the name. {EXPECTED}."
         )
     name = _stem(path.resolve().name)
     if path.is_dir():
-        return _read_folder(path, name, pair, channels, progress, largest_side)
+        return _read_folder(path, name, pair, channels, progress, largest_side, fewest_classes)
     if looks_like_idx(path):
-        return _limited(_read_idx_file(path, name, pair, channels), pair, largest_side)
+        return _limited(_read_idx_file(path, name, pair, channels, fewest_classes), pair, largest_side)
     if _is_npz(path):
-        return _limited(read_npz({"": path}, name, pair, channels), pair, largest_side)
+        return _limited(read_npz({"": path}, name, pair, channels, fewest_classes), pair, largest_side)
     if _is_archive(path):
-        return _read_pictures([("", path)], str(path), name, pair, channels, progress, largest_side)
+        return _read_pictures([("", path)], str(path), name, pair, channels, progress, largest_side, fewest_classes)
     raise ValueError(f"{path} is of no kind that pictures are read from. {EXPECTED}.")
 
 
@@ -123,27 +128,32 @@ def _read_folder(
     channels: int | None,
     progress: bool | Progress,
     largest_side: int | None,
+    fewest_classes: int,
 ) -> Splits:
     children = sorted(child for child in path.iterdir() if not child.name.startswith("."))
     if pairs := idx_pairs(path) or (idx_pairs(children[0]) if len(children) == 1 and children[0].is_dir() else []):
-        return _limited(read_idx_pairs(pairs, name, size, channels), size, largest_side)
+        return _limited(read_idx_pairs(pairs, name, size, channels, fewest_classes), size, largest_side)
     for suffixes in (_ARCHIVE_SUFFIXES, (_ARRAY_SUFFIX,)):
         files = [child for child in children if child.is_file() and child.name.lower().endswith(suffixes)]
         stems = {file: _stem(file.name).lower() for file in files}
         parts = {SPLIT_ROLES[stem]: file for file, stem in stems.items() if stem in SPLIT_ROLES}
         if "train" in parts and suffixes == _ARCHIVE_SUFFIXES:
-            return _read_pictures(list(parts.items()), str(path), name, size, channels, progress, largest_side)
+            return _read_pictures(
+                list(parts.items()), str(path), name, size, channels, progress, largest_side, fewest_classes
+            )
         if "train" in parts:
-            return _limited(read_npz(parts, name, size, channels), size, largest_side)
+            return _limited(read_npz(parts, name, size, channels, fewest_classes), size, largest_side)
         if len(files) == 1 and not any(child.is_dir() for child in children):
-            return read(files[0], size, channels, progress, largest_side=largest_side)
-    return _read_pictures([("", path)], str(path), name, size, channels, progress, largest_side)
+            return read(files[0], size, channels, progress, largest_side=largest_side, fewest_classes=fewest_classes)
+    return _read_pictures([("", path)], str(path), name, size, channels, progress, largest_side, fewest_classes)
 
 
-def _read_idx_file(path: Path, name: str, size: tuple[int, int] | None, channels: int | None) -> Splits:
+def _read_idx_file(
+    path: Path, name: str, size: tuple[int, int] | None, channels: int | None, fewest_classes: int
+) -> Splits:
     for pair in idx_pairs(path.parent):
         if path.name in (pair.images.name, pair.labels.name):
-            return read_idx_pairs([pair], pair.part or name, size, channels)
+            return read_idx_pairs([pair], pair.part or name, size, channels, fewest_classes)
     raise ValueError(
         f"{path} is an IDX file, but its name does not tell which labels belong to it; pairs are named such as "
         "train-images-idx3-ubyte and train-labels-idx1-ubyte. wimmel.data.read_idx reads any single file."
@@ -158,9 +168,10 @@ def _read_pictures(
     channels: int | None,
     progress: bool | Progress,
     largest_side: int | None,
+    fewest_classes: int,
 ) -> Splits:
     with opened_source(paths) as source, reporting(progress) as report:
-        found = arrange(source.pictures, where)
+        found = arrange(source.pictures, where, fewest_classes)
         classes = tuple(found.train)
         train, train_labels = _labelled(found.train, classes)
         skipped = [*source.skipped, *((stray, "it lies in no class's folder") for stray in found.stray)]
@@ -179,7 +190,7 @@ def _read_pictures(
         decoded = decode(train, size, channels, report, source.front_to_back)
         skipped += decoded.skipped
         labels = train_labels[decoded.places]
-        _check_readable(labels, skipped, where)
+        _check_readable(labels, skipped, where, fewest_classes)
         training = Dataset(decoded.images, labels, classes, tuple(skipped), name)
         if not found.test:
             return Splits(training, None)
@@ -208,13 +219,14 @@ def _labelled(pictures: dict[str, list[Picture]], classes: Sequence[str]) -> tup
     return flat, np.array(labels, np.int64)
 
 
-def _check_readable(labels: np.ndarray, skipped: Sequence[tuple[str, str]], where: str) -> None:
-    if len(np.unique(labels)) >= 2:
+def _check_readable(labels: np.ndarray, skipped: Sequence[tuple[str, str]], where: str, fewest: int) -> None:
+    if len(np.unique(labels)) >= min(fewest, 2):
         return
     shown = "; ".join(f"{name}: {reason}" for name, reason in skipped[:_SHOWN_REASONS])
     more = f"; and {len(skipped) - _SHOWN_REASONS:,} more" if len(skipped) > _SHOWN_REASONS else ""
+    lacking = ", and not from two classes" if fewest > 1 else ""
     raise ValueError(
-        f"Of the pictures in {where}, {len(labels):,} could be read, and not from two classes; "
+        f"Of the pictures in {where}, {len(labels):,} could be read{lacking}; "
         f"{len(skipped):,} were passed over. {shown}{more}."
     )
 
