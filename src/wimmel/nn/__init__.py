@@ -29,8 +29,9 @@ from wimmel.nn.convolution import (
 from wimmel.nn.dropout import Dropout
 from wimmel.nn.inspection import Inspection, LayerReport, inspect, receptive_field
 from wimmel.nn.linear import Flatten, Linear
-from wimmel.nn.module import Buffer, Call, Module, Parameter, current_call
+from wimmel.nn.module import Call, Module, current_call
 from wimmel.nn.normalization import BatchNorm1d, BatchNorm2d, BatchNorm3d, GroupNorm, LayerNorm
+from wimmel.nn.parameters import Buffer, Parameter
 from wimmel.nn.pooling import (
     AdaptiveAvgPool2d,
     AvgPool1d,

@@ -11,7 +11,8 @@ from wimmel.geometry import padding_pairs, per_axis
 from wimmel.geometry.whole_numbers import at_least
 from wimmel.nn.arguments import checked_padding, short
 from wimmel.nn.initializers import fan_in_uniform
-from wimmel.nn.module import Module, Parameter
+from wimmel.nn.module import Module
+from wimmel.nn.parameters import Parameter
 
 PADDING_MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
 

@@ -7,7 +7,8 @@ from typing import Any
 from wimmel import functional
 from wimmel.geometry.whole_numbers import at_least
 from wimmel.nn.initializers import fan_in_uniform
-from wimmel.nn.module import Module, Parameter
+from wimmel.nn.module import Module
+from wimmel.nn.parameters import Parameter
 
 
 class Linear(Module):

@@ -18,54 +18,8 @@ import numpy as np
 from wimmel.functional import random_key
 from wimmel.geometry.whole_numbers import as_integer
 from wimmel.graph import Tensor, Value, Variable, active_recording, flatten, scope
-from wimmel.nn.initializers import Initializer
+from wimmel.nn.parameters import Buffer, Drawn, Parameter, own_copy, real_array, variable_for
 from wimmel.runtime import Compiled
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What an attribute of a module is set to once to make it a trainable parameter.
-
-    Parameters
-    ----------
-    value : array
-        Its first value, converted to float32; `Module.astype` makes a whole network double.
-
-    Examples
-    --------
-    >>> class Scale(Module):
-    ...     def __init__(self, channels):
-    ...         self.scale = Parameter(np.ones(channels))
-    ...     def forward(self, x):
-    ...         return x * self.scale
-    >>> Scale(2)(np.array([1.0, 2.0], np.float32))
-    array([1., 2.], dtype=float32)
-    """
-
-    value: Any
-
-    @classmethod
-    def drawn(cls, shape: tuple[int, ...], initializer: Initializer) -> Drawn:
-        """A parameter of that shape drawn by the initializer: unpredictably, until `Module.initialize(seed)`."""
-        return Drawn(tuple(shape), initializer)
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A parameter whose first value is drawn, when it is first needed; made by `Parameter.drawn`."""
-
-    shape: tuple[int, ...]
-    initializer: Initializer
-
-    def draw(self, generator: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
-        return own_copy(self.initializer(self.shape, generator), dtype)
-
-
-@dataclass(frozen=True)
-class Buffer:
-    """What an attribute of a module is set to once to make it state that is saved but not trained."""
-
-    value: Any
 
 
 @dataclass(eq=False)
@@ -219,7 +173,7 @@ class Module:
         if not isinstance(state, Mapping):
             raise TypeError(f"load_state_dict was given a {type(state).__name__}; it takes a dict of names and arrays")
         own = self.named_variables(shared=True)
-        found = {name: _real_array(value, name) for name, value in state.items()}
+        found = {name: real_array(value, name) for name, value in state.items()}
         faults = [
             f"{name} has shape {found[name].shape}, expected {own[name].shape}"
             for name in own
@@ -297,7 +251,7 @@ class Module:
                 self._drawn_variables()[name] = value
             elif isinstance(value, Buffer):
                 self.buffer_names().add(name)
-            variables[name] = _variable(name, value)
+            variables[name] = variable_for(name, value)
             self._settings_changed()
         elif name in variables and value is None:
             del variables[name]
@@ -309,7 +263,7 @@ class Module:
             if isinstance(value, Tensor):
                 variable.write(value)
                 return
-            array = _real_array(value, name)
+            array = real_array(value, name)
             if array.shape != variable.shape:
                 raise ValueError(
                     f"{name} of {type(self).__name__} has shape {variable.shape} and was set to shape {array.shape}; "
@@ -444,15 +398,6 @@ def _fingerprint(value: Any) -> Hashable:
     return id(value)
 
 
-def _variable(name: str, value: Drawn | Parameter | Buffer) -> Variable:
-    if isinstance(value, Drawn):
-        return Variable(lambda: value.draw(np.random.default_rng()), name, shape=value.shape, dtype=np.float32)
-    array = _real_array(value.value, name)
-    trainable = isinstance(value, Parameter)
-    dtype = np.float32 if array.dtype.kind == "f" or trainable else array.dtype
-    return Variable(own_copy(array, dtype), name, trainable)
-
-
 def _check_pictures(net: Module, inputs: tuple[Any, ...]) -> None:
     """Raw pictures must not pass a network that was trained behind a preprocessing, or be scaled in another way."""
     preprocessing = net.__dict__.get("preprocessing")
@@ -482,21 +427,3 @@ def _key(seed: Any) -> Value | None:
             "wm.random_key"
         )
     return random_key(*(int(number or 0) for number in numbers))
-
-
-def _real_array(value: Any, name: str) -> np.ndarray:
-    """The value as an array of real numbers; PyTorch's tensors too, also those that require gradients."""
-    detached = value.detach() if hasattr(value, "detach") else value
-    try:
-        array = np.asarray(detached)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise TypeError(f"{name} was given something that is no array of numbers: {error}") from None
-    if array.dtype.kind not in "fiub":
-        raise TypeError(f"{name} was given {array.dtype} values; parameters and buffers are real numbers")
-    return array
-
-
-def own_copy(value: Any, dtype: Any) -> np.ndarray:
-    copy = np.array(value, dtype=dtype, order="C")
-    copy.flags.writeable = False
-    return copy

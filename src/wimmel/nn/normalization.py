@@ -10,7 +10,8 @@ import numpy as np
 from wimmel import functional
 from wimmel.geometry.whole_numbers import at_least
 from wimmel.nn.initializers import ones, zeros
-from wimmel.nn.module import Buffer, Module, Parameter, current_call
+from wimmel.nn.module import Module, current_call
+from wimmel.nn.parameters import Buffer, Parameter
 
 
 class _BatchNorm(Module):

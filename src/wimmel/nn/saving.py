@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from wimmel.files import load_tensors, save_tensors
-from wimmel.nn.module import Module, own_copy
+from wimmel.nn.module import Module
+from wimmel.nn.parameters import own_copy
 
 BUILT_IN: dict[str, type[Module]] = {}
 """Classes that a file may name, by name."""
