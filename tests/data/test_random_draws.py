@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from wimmel.data.draws import random_order, uniform, words
-from wimmel.data.whole_numbers import whole_number
+from wimmel.geometry.whole_numbers import LARGEST_KEY, at_least
 
 
 def test_one_key_gives_the_first_number_of_splitmix64():
@@ -67,6 +67,6 @@ def test_an_order_is_a_permutation_that_follows_its_keys():
     ],
 )
 def test_seeds_are_whole_numbers_of_64_bits(seed, error, expected):
-    assert whole_number(np.int32(5), "seed") == 5
+    assert at_least(np.int32(5), 0, "seed", LARGEST_KEY) == 5
     with pytest.raises(error, match=expected):
-        whole_number(seed, "seed")
+        at_least(seed, 0, "seed", LARGEST_KEY)

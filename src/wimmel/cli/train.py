@@ -108,7 +108,7 @@ def train(
     if unfinished is not None and resume:
         check_epochs(checkpoint, unfinished, recipe)
     net = recipe.network(kept)
-    _show_plan(screen, splits, held_out, recipe, net.parameter_count(), size is not None)
+    _show_plan(screen, splits, held_out, recipe, net.parameter_count())
     if unfinished is not None and not resume:
         screen.say(f"An unfinished training lies in {checkpoint}: --resume would go on with it; this one replaces it.")
 
@@ -258,9 +258,7 @@ def _validation(pictures: Dataset, fraction: float | None, seed: int) -> tuple[D
     return pictures.split(_VALIDATION if fraction is None else fraction, seed)
 
 
-def _show_plan(
-    screen: Screen, splits: Splits, held_out: Dataset | None, recipe: Recipe, parameters: int, size_given: bool
-) -> None:
+def _show_plan(screen: Screen, splits: Splits, held_out: Dataset | None, recipe: Recipe, parameters: int) -> None:
     """What will be done with what, a line for each thing, and how to have it otherwise."""
     from wimmel.cli.screen import listed
     from wimmel.report.canvas import counted

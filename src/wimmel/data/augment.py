@@ -13,7 +13,7 @@ import numpy as np
 
 from wimmel.data.datasets import Dataset
 from wimmel.data.draws import Purpose, uniform
-from wimmel.data.whole_numbers import whole_number
+from wimmel.geometry.whole_numbers import LARGEST_KEY, at_least
 
 # The column of a picture's row of draws that decides each thing; all are drawn always, so that switching one option
 # on leaves the others as they were.
@@ -142,7 +142,7 @@ class Augmentation:
             )
         if self == Augmentation() or not images.size:
             return images
-        keys = whole_number(seed, "seed"), Purpose.AUGMENTATION, whole_number(epoch, "epoch")
+        keys = at_least(seed, 0, "seed", LARGEST_KEY), Purpose.AUGMENTATION, at_least(epoch, 0, "epoch", LARGEST_KEY)
         draws = uniform(*keys, np.asarray(indices)[:, np.newaxis], np.arange(_DRAWS))
         varied = self._warped(images, draws) if self.rotate or self.crop < 1 else self._moved(images, draws)
         if self.brightness:

@@ -15,7 +15,7 @@ import numpy as np
 from wimmel.data.augment import Augmentation
 from wimmel.data.datasets import Dataset
 from wimmel.data.draws import Purpose, random_order
-from wimmel.data.whole_numbers import whole_number
+from wimmel.geometry.whole_numbers import LARGEST_KEY, at_least
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -73,8 +73,8 @@ class Batches:
         drop_last: bool = False,
     ) -> None:
         self.dataset = dataset
-        self.batch_size = whole_number(batch_size, "batch_size", lowest=1)
-        self.seed = whole_number(seed, "seed")
+        self.batch_size = at_least(batch_size, 1, "batch_size")
+        self.seed = at_least(seed, 0, "seed", LARGEST_KEY)
         self.shuffle = shuffle
         self.augmentation = augmentation
         self.drop_last = drop_last
@@ -123,7 +123,7 @@ class Batches:
         >>> bool((last.images == resumed.images).all())
         True
         """
-        return self._prepared_ahead(whole_number(k, "epoch"), whole_number(start, "start"))
+        return self._prepared_ahead(at_least(k, 0, "epoch", LARGEST_KEY), at_least(start, 0, "start", LARGEST_KEY))
 
     def _prepared_ahead(self, k: int, start: int) -> Generator[Batch, None, None]:
         from concurrent.futures import ThreadPoolExecutor

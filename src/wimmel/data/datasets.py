@@ -14,7 +14,7 @@ import numpy as np
 
 from wimmel.data.contact_sheet import contact_sheet_html
 from wimmel.data.draws import Purpose, words
-from wimmel.data.whole_numbers import whole_number
+from wimmel.geometry.whole_numbers import LARGEST_KEY, at_least
 
 _SHOWN_CLASSES = 10
 
@@ -180,7 +180,7 @@ class Dataset:
         >>> pictures.take(5).labels
         array([0, 0, 0, 0, 1])
         """
-        wanted = whole_number(n, "The number of pictures to take", 1, len(self))
+        wanted = at_least(n, 1, "The number of pictures to take", len(self))
         return self.subset(self._stratified(wanted, self.class_counts, Purpose.TAKE, seed))
 
     def __repr__(self) -> str:
@@ -212,7 +212,7 @@ class Dataset:
 
     def _stratified(self, wanted: int, most: np.ndarray, purpose: Purpose, seed: int) -> np.ndarray:
         """For every picture whether it is chosen: `wanted` in all, from each class its share and at most `most`."""
-        seed = whole_number(seed, "seed")
+        seed = at_least(seed, 0, "seed", LARGEST_KEY)
         shares = _shares(self.class_counts, wanted, most, words(seed, purpose, 0, np.arange(len(self.classes))))
         rank = words(seed, purpose, 1, np.arange(len(self)))
         chosen = np.zeros(len(self), bool)

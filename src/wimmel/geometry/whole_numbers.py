@@ -5,14 +5,19 @@ from __future__ import annotations
 import operator
 from collections.abc import Iterable, Mapping, Set
 
+LARGEST_KEY = 2**64 - 1
+"""The largest seed, epoch or index that random draws can be keyed by."""
 
-def at_least(value: object, minimum: int, name: str) -> int:
-    """The value as an int of `minimum` or more; anything else is refused in a sentence about `name`."""
+
+def at_least(value: object, minimum: int, name: str, maximum: int | None = None) -> int:
+    """The value as an int from `minimum` to `maximum`, if there is one; else a sentence about `name` refuses it."""
     number = as_integer(value)
     if number is None:
         raise TypeError(f"{name} must be a whole number; got {value!r}.")
     if number < minimum:
         raise ValueError(f"{name} must be at least {minimum}; got {number}.")
+    if maximum is not None and number > maximum:
+        raise ValueError(f"{name} must be at most {maximum}; got {number}.")
     return number
 
 

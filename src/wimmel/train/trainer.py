@@ -18,9 +18,9 @@ from typing import Any, cast
 import numpy as np
 
 from wimmel.data import Augmentation, Batches, Dataset, Preprocessing
-from wimmel.data.whole_numbers import whole_number
 from wimmel.files.atomic import sentence_error
 from wimmel.functional import cross_entropy, random_key
+from wimmel.geometry.whole_numbers import LARGEST_KEY, at_least
 from wimmel.nn import Module
 from wimmel.runtime import Compiled
 from wimmel.runtime.backends import DEFAULT
@@ -115,10 +115,10 @@ class Trainer:
         self.loss = loss
         self.preprocessing = preprocessing
         self.augmentation = augmentation
-        self.batch_size = whole_number(batch_size, "batch_size", lowest=1)
+        self.batch_size = at_least(batch_size, 1, "batch_size")
         self.schedule: Schedule | str = "constant" if schedule is None else schedule
         self.clip_norm = clip_norm
-        self.seed = whole_number(seed, "seed")
+        self.seed = at_least(seed, 0, "seed", LARGEST_KEY)
         self.backend = backend
 
     def fit(
@@ -207,9 +207,9 @@ class Trainer:
 
     def _planned(self, train: Any, validation: Any, epochs: int, early_stopping: int | None, checkpoint: Any) -> _Plan:
         """Everything that `fit` was given, checked before anything is computed."""
-        whole_number(epochs, "epochs", lowest=1)
+        at_least(epochs, 1, "epochs")
         if early_stopping is not None:
-            whole_number(early_stopping, "early_stopping", lowest=1)
+            at_least(early_stopping, 1, "early_stopping")
             if validation is None:
                 raise ValueError("early_stopping needs validation data to see when to stop, for example validation=0.1")
         _check_folder(checkpoint)

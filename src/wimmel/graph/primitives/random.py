@@ -51,7 +51,7 @@ def _random_uniform(key: np.ndarray, shape: Shape, stream: int, dtype: str) -> n
     counter[0] = np.arange(counter.shape[1])
     counter[1], counter[2], counter[3] = stream, step_low, step_high
     words = philox(counter, (seed_low, seed_high)).T.reshape(-1)[:count]
-    # as many leading bits as the dtype's significand holds, so that 1.0 is never reached
+    # no more bits of the word than the dtype's significand holds, so that 1.0 is never reached
     kept = 24 if dtype == "float32" else 32
     return (np.ldexp((words >> np.uint64(32 - kept)).astype(dtype), -kept)).reshape(shape)
 

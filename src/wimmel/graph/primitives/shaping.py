@@ -147,10 +147,7 @@ flip: Primitive = Primitive(
     lambda x, axes: np.flip(x, axes),
     lambda g, y, x, axes: (flip(g, axes=axes),),
     lambda y, x, axes: [
-        [
-            (axis, AxisField.sliced(n - 1, -1) if axis in axes else AxisField.pointwise())
-            for axis, n in enumerate(x.shape)
-        ]
+        [(axis, AxisField.mirrored(n) if axis in axes else AxisField.pointwise()) for axis, n in enumerate(x.shape)]
     ],
 )
 
