@@ -1,0 +1,154 @@
+"""What a compiled graph is made of: buffers, places in them, and steps, each one kernel with its arguments.
+
+A kernel is machine code for one schedule: ``kernel(arguments, begin, end, thread)``, where ``arguments`` points to i64
+words (pointers and sizes), and the tasks ``begin`` to ``end - 1`` of the step are to be done. Tasks write to different
+elements and may run in any order, on any thread.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from wimmel.compiler.language import KINDS, Function
+from wimmel.compiler.targets import Target
+from wimmel.graph.tensor import Shape
+
+KIND_OF = {"bool": "i1", "uint8": "i8", "int8": "i8", "uint16": "i16", "int16": "i16", "uint32": "i32", "int32": "i32",
+           "uint64": "i64", "int64": "i64", "float32": "f32", "float64": "f64"}  # fmt: skip
+"""The language's kind for each dtype; whether a whole number has a sign is known from the dtype alone."""
+
+
+@dataclass(eq=False)
+class Buffer:
+    """A piece of memory that one value, or several parts of one, lie in.
+
+    Attributes
+    ----------
+    dtype : str
+    elements : int
+    role : str
+        ``input``, ``output`` (arrays from and for the caller), ``constant``, ``status`` (one int64 that a kernel sets
+        to a number other than 0 when it met something that must be refused), or ``scratch`` (a place in the arena).
+    name : str
+        For people.
+    """
+
+    dtype: str
+    elements: int
+    role: str = "scratch"
+    name: str = ""
+
+    @property
+    def bytes(self) -> int:
+        return self.elements * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """Where the elements of a value lie: a strided view into a buffer. Offset and strides count elements."""
+
+    buffer: Buffer
+    offset: int
+    shape: Shape
+    strides: Shape
+
+    @property
+    def dtype(self) -> str:
+        return self.buffer.dtype
+
+    @property
+    def kind(self) -> str:
+        return KIND_OF[self.buffer.dtype]
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def transposed(self, axes: Shape) -> Place:
+        return Place(
+            self.buffer, self.offset, tuple(self.shape[a] for a in axes), tuple(self.strides[a] for a in axes)
+        )
+
+    def stretched(self, shape: Shape) -> Place:
+        """As NumPy broadcasts: new and stretched axes have stride 0."""
+        extra = len(shape) - len(self.shape)
+        strides = tuple(
+            0 if axis < extra or self.shape[axis - extra] != size else self.strides[axis - extra]
+            for axis, size in enumerate(shape)
+        )
+        return Place(self.buffer, self.offset, tuple(shape), strides)
+
+    def sliced(self, start: Shape, shape: Shape, step: Shape) -> Place:
+        """Elements ``start + i * step`` for i below the new shape; a step may be negative."""
+        offset = self.offset + sum(first * stride for first, stride in zip(start, self.strides, strict=True))
+        strides = tuple(stride * by for stride, by in zip(self.strides, step, strict=True))
+        return Place(self.buffer, offset, tuple(shape), strides)
+
+    def reshaped(self, shape: Shape) -> Place | None:
+        """The same elements in row-major order under another shape; None where that would move some."""
+        flat = np.lib.stride_tricks.as_strided(np.empty(0, np.int8), self.shape, self.strides)
+        try:
+            view = flat.view()
+            view.shape = shape
+        except (AttributeError, ValueError):
+            return None
+        return Place(self.buffer, self.offset, tuple(shape), tuple(int(stride) for stride in view.strides))
+
+
+def row_major(buffer: Buffer, shape: Shape) -> Place:
+    """The buffer's elements in C order."""
+    strides, step = [], 1
+    for size in reversed(shape):
+        strides.append(step)
+        step *= max(size, 1)
+    return Place(buffer, 0, tuple(shape), tuple(reversed(strides)))
+
+
+class Schedule(Protocol):
+    """What determines a kernel's code, apart from the target: a frozen dataclass of numbers, strings and tuples, equal
+    for equal code. Its repr, the target's and the versions are the key of the compiled object."""
+
+    def kernel(self, target: Target, name: str) -> Function:
+        """The kernel's code, under that name."""
+
+
+Argument: TypeAlias = "Place | int"
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One kernel and its arguments.
+
+    Attributes
+    ----------
+    schedule : Schedule
+    arguments : tuple of Place or int
+        In the order the kernel reads them: a place stands for the address of its first element.
+    written : tuple of Buffer
+        Which buffers it writes to (in whole or part); it reads the others, and of these nothing but what the kernel
+        itself wrote, unless `reads_written`.
+    tasks : int
+        How many tasks there are to share out.
+    label : str
+        What it does, for people.
+    """
+
+    schedule: Schedule
+    arguments: tuple[Argument, ...]
+    written: tuple[Buffer, ...]
+    tasks: int
+    label: str = ""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def buffers(self) -> tuple[Buffer, ...]:
+        """Every buffer it touches."""
+        return tuple(dict.fromkeys(a.buffer for a in self.arguments if isinstance(a, Place)))
+
+
+def bytes_of(kind: str) -> int:
+    return KINDS[kind]
