@@ -1,0 +1,1 @@
+"""From a graph to machine code. See docs/architecture.md for the road."""
