@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from wimmel.compiler import llvm
+from wimmel.compiler.program import Program
 from wimmel.compiler.steps import Buffer, Place, Schedule, Step
 from wimmel.compiler.targets import KNOWN, Target
 
@@ -102,3 +103,16 @@ def compiled(schedule: Schedule, target: Target) -> ctypes._CFuncPtr:
     engine.finalize_object()
     _engines.append(engine)
     return _KERNEL(engine.get_function_address("kernel"))
+
+
+def run_program(program: Program, values: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
+    """The program's outputs for one array for each of its inputs; every buffer in guarded memory of its own."""
+    known = dict(zip(program.inputs, values, strict=True)) | program.constants
+    steps = [*program.preparations, *program.steps]
+    found = run_steps(steps, known, program.target, seed)
+    assert not found.get(program.status, np.zeros(1)).any(), "a value was refused"
+    empty = (np.zeros(0, buffer.dtype) for buffer in program.outputs)
+    return [
+        found.get(buffer, nothing).reshape(shape)
+        for buffer, nothing, shape in zip(program.outputs, empty, program.output_shapes, strict=True)
+    ]

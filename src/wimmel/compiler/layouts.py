@@ -1,0 +1,72 @@
+"""Layouts: in which order a value's elements lie in memory. What convolutions and pooling read and write is channels
+last, with a halo of zeros around each picture where a convolution looks beyond its edge; all else is in C order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from wimmel.compiler.kernels import convolution, input_gradient
+from wimmel.compiler.regions import Region, base
+from wimmel.geometry import Pairs
+from wimmel.graph.tensor import Tensor
+
+POOLING = frozenset(("sum_pool", "sum_unpool", "max_pool", "max_unpool", "max_pool_take"))
+
+
+def pictures(anchor: Tensor) -> tuple[Tensor, ...]:
+    """Which of the anchor's inputs are pictures (n, c, *sizes); the rest are weights."""
+    name = anchor.primitive.name
+    if name in ("convolution", "convolution_input_gradient"):
+        return anchor.inputs[:1]
+    if name == "convolution_weight_gradient" or name in POOLING:
+        return anchor.inputs
+    return ()
+
+
+def halos(anchor: Tensor) -> tuple[Pairs | None, ...]:
+    """For each of `pictures`, how many zeros around it the kernel reads; None where it asks for none."""
+    attributes = anchor.attributes
+    match anchor.primitive.name:
+        case "convolution":
+            return (convolution.halo(anchor.inputs[0].shape, anchor.inputs[1].shape, **attributes),)
+        case "convolution_input_gradient":
+            g, w = anchor.inputs
+            return (input_gradient.input_gradient_halo(g.shape, w.shape, **attributes),)
+        case "convolution_weight_gradient":
+            x, g = anchor.inputs
+            geometry = {name: attributes[name] for name in ("stride", "padding", "dilation", "groups")}
+            weight = (g.shape[1], x.shape[1] // attributes["groups"], *attributes["kernel"])
+            return convolution.halo(x.shape, weight, **geometry), None
+    return tuple(None for _ in pictures(anchor))
+
+
+def channels_last(regions: Sequence[Region]) -> dict[Tensor, Pairs | None]:
+    """The values to be stored channels last, with the halo that their readers need (None: none)."""
+    found: dict[Tensor, Pairs | None] = {}
+    for region in regions:
+        anchor = region.anchor
+        if anchor is None or not (read := pictures(anchor)):
+            continue
+        for picture, halo in zip(read, halos(anchor), strict=True):
+            if base(picture) is picture:
+                found[picture] = _united(found.get(picture), halo)
+        if anchor.primitive.name != "convolution_weight_gradient":
+            for result in region.results:
+                found.setdefault(result, None)
+    for region in regions:
+        sources = region.operands
+        if region.anchor is not None and region.anchor.primitive.name in ("concatenate", "pad"):
+            sources = region.anchor.inputs
+        reduces = region.anchor is not None and region.anchor.primitive.name in ("sum", "max", "argmax", "matmul")
+        if not reduces and len(region.shape) > 2 and any(
+            source in found and len(source.shape) == len(region.shape) for source in sources
+        ):
+            for result in region.results:
+                found.setdefault(result, None)
+    return found
+
+
+def _united(first: Pairs | None, second: Pairs | None) -> Pairs | None:
+    if first is None or second is None:
+        return first or second
+    return tuple((max(a, c), max(b, d)) for (a, b), (c, d) in zip(first, second, strict=True))

@@ -1,0 +1,384 @@
+"""From regions to steps: gives every value a place in a buffer, and asks the families of kernels for the steps that
+compute each region from places to places. `PLANS` says which family an anchor belongs to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels import (
+    border,
+    convolution,
+    depthwise,
+    elements,
+    gathering,
+    input_gradient,
+    matmul,
+    pooling,
+    random,
+    reduction,
+    weight_gradient,
+)
+from wimmel.compiler.layouts import channels_last, halos, pictures
+from wimmel.compiler.program import Program, assembled
+from wimmel.compiler.regions import Region, base, regions
+from wimmel.compiler.steps import Buffer, Place, Step, row_major
+from wimmel.compiler.targets import Target
+from wimmel.geometry import Pairs
+from wimmel.graph import Graph
+from wimmel.graph.tensor import Shape, Tensor
+
+
+def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset()) -> Program:
+    """The program of a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+    target : Target
+    stable : frozenset of int
+        Positions of inputs whose arrays are replaced rather than written to: parameters. What depends on nothing else
+        is computed once for each replacement.
+    """
+    return _Planner(graph, target).program(stable)
+
+
+class _Planner:
+    def __init__(self, graph: Graph, target: Target) -> None:
+        self.graph = graph
+        self.target = target
+        self.regions = regions(graph)
+        self.layouts = channels_last(self.regions)
+        self.steps: list[Step] = []
+        self.places: dict[Tensor, Place] = {}
+        self.halos: dict[Buffer, Pairs] = {}
+        self.copies: dict[tuple[Tensor, object], Place] = {}
+        self.constants: dict[Buffer, np.ndarray] = {}
+        self.status = Buffer("int64", 1, "status")
+        self.outputs: dict[Tensor, Buffer] = {}
+        self.region: Region | None = None
+
+    def program(self, stable: frozenset[int]) -> Program:
+        graph = self.graph
+        inputs = [Buffer(x.dtype.name, x.size, "input", x.attributes["name"]) for x in graph.inputs]
+        outputs = [Buffer(y.dtype.name, y.size, "output") for y in graph.outputs]
+        for tensor, buffer in zip(graph.inputs, inputs, strict=True):
+            self.places[tensor] = row_major(buffer, tensor.shape)
+        for tensor, buffer in zip(graph.outputs, outputs, strict=True):
+            if base(tensor) is tensor and tensor not in self.layouts and tensor not in self.places:
+                self.outputs.setdefault(tensor, buffer)  # computed right where it is handed out
+        for region in self.regions:
+            self.region = region
+            PLANS[region.anchor.primitive.name if region.anchor else "elements"](self, region)
+        self.region = None
+        for tensor, buffer in zip(graph.outputs, outputs, strict=True):
+            if self.outputs.get(tensor) is not buffer:
+                self.copy(self.place(tensor), row_major(buffer, tensor.shape))
+        shapes = [tensor.shape for tensor in graph.outputs]
+        return assembled(
+            self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target
+        )
+
+    # places
+
+    def place(self, tensor: Tensor) -> Place:
+        """Where a value can be read that has been computed, or a view of one."""
+        if tensor in self.places:
+            return self.places[tensor]
+        name, attributes = tensor.primitive.name, tensor.attributes
+        if name == "constant":
+            value = np.ascontiguousarray(attributes["value"])
+            buffer = Buffer(tensor.dtype.name, tensor.size, "constant")
+            self.constants[buffer] = value
+            place = row_major(buffer, tensor.shape)
+        else:
+            (source,) = tensor.inputs
+            at = self.place(source)
+            match name:
+                case "identity":
+                    place = at
+                case "transpose":
+                    place = at.transposed(attributes["axes"])
+                case "broadcast":
+                    place = at.stretched(attributes["shape"])
+                case "slice":
+                    place = at.sliced(attributes["start"], tensor.shape, attributes["step"])
+                case "flip":
+                    axes = attributes["axes"]
+                    first = tuple(n - 1 if axis in axes and n else 0 for axis, n in enumerate(at.shape))
+                    place = at.sliced(first, at.shape, tuple(-1 if a in axes else 1 for a in range(len(at.shape))))
+                case "reshape":
+                    place = at.reshaped(tensor.shape) or self.in_order(source).reshaped(tensor.shape)
+                case _:
+                    raise AssertionError(f"{tensor!r} has not been computed")
+        self.places[tensor] = place
+        return place
+
+    def in_order(self, tensor: Tensor) -> Place:
+        """The value in C order; copied if it lies otherwise."""
+        place = self.place(tensor)
+        if place.strides == row_major(place.buffer, place.shape).strides or place.size == 0:
+            return place
+        return self.copied(tensor, "C", row_major(self.scratch(tensor), tensor.shape))
+
+    def in_channels_last(self, tensor: Tensor, halo: Pairs | None) -> Place:
+        """The value channels last, with at least this halo of zeros around; copied if it lies otherwise."""
+        place = self.place(tensor)
+        wanted = halo or ((0, 0),) * (len(tensor.shape) - 2)
+        if _is_channels_last(place) and _covers(self.halos.get(place.buffer) if halo else None, wanted):
+            return place
+        known = self.copies.get((tensor, wanted))
+        if known is not None:
+            return known
+        copy = self.new_channels_last(tensor, wanted)
+        return self.copied(tensor, wanted, copy)
+
+    def new_channels_last(self, tensor: Tensor, halo: Pairs | None) -> Place:
+        halo = halo or ((0, 0),) * (len(tensor.shape) - 2)
+        place: Place = border.with_halo(tensor.dtype.name, tensor.shape, halo)
+        self.halos[place.buffer] = halo
+        if any(map(any, halo)):
+            self.add(border.plan_border(place, halo, self.target))
+        return place
+
+    def scratch(self, tensor: Tensor) -> Buffer:
+        return Buffer(tensor.dtype.name, tensor.size)
+
+    def result(self, tensor: Tensor) -> Place:
+        """The place that a region's result is to be written to."""
+        if tensor in self.layouts:
+            place = self.new_channels_last(tensor, self.layouts[tensor])
+        else:
+            place = row_major(self.outputs.get(tensor) or self.scratch(tensor), tensor.shape)
+        self.places[tensor] = place
+        return place
+
+    def operands(self, region: Region) -> list[Place]:
+        """The places of a region's operands, stretched to its shape."""
+        return [self.place(operand).stretched(region.shape) for operand in region.operands]
+
+    def conforming(self, region: Region) -> list[Place]:
+        """The operands as an epilogue takes them: channels last, or stretched from something small."""
+        places = []
+        for operand in region.operands:
+            place = self.place(operand)
+            stretched = place.stretched(region.shape)
+            if not convolution.conforms(stretched):
+                if len(operand.shape) == len(region.shape) and len(operand.shape) > 2:
+                    place = self.in_channels_last(operand, None)
+                else:
+                    place = self.in_order(operand)
+                stretched = place.stretched(region.shape)
+            places.append(stretched)
+        return places
+
+    # steps
+
+    def add(self, steps: Sequence[Step]) -> None:
+        self.steps += steps
+
+    def copy(self, source: Place, result: Place) -> None:
+        chain = Chain.identity(source.dtype)
+        self.add(elements.plan_elements(chain, [source], [result], self.target, "copy"))
+
+    def copied(self, tensor: Tensor, layout: object, result: Place) -> Place:
+        """A copy of a value in another layout, made once."""
+        key = (tensor, layout)
+        if key not in self.copies:
+            self.copy(self.place(tensor), result)
+            self.copies[key] = result
+        return self.copies[key]
+
+    def pictures(self, region: Region) -> list[Place]:
+        anchor = _anchor(region)
+        read = zip(pictures(anchor), halos(anchor), strict=True)
+        return [self.in_channels_last(picture, halo) for picture, halo in read]
+
+
+def _anchor(region: Region) -> Tensor:
+    assert region.anchor is not None
+    return region.anchor
+
+
+def _is_channels_last(place: Place) -> bool:
+    channels = place.shape[1]
+    return (channels == 1 or place.strides[1] == 1) and (math.prod(place.shape[2:]) == 1 or place.strides[-1] >= channels)
+
+
+def _covers(halo: Pairs | None, wanted: Pairs) -> bool:
+    if halo is None:
+        return not any(map(any, wanted))
+    return all(a >= c and b >= d for (a, b), (c, d) in zip(halo, wanted, strict=True))
+
+
+# What each kind of region becomes
+
+
+def _elements(planner: _Planner, region: Region) -> None:
+    inputs = planner.operands(region)
+    results = [planner.result(result) for result in region.results]
+    planner.add(elements.plan_elements(region.chain, inputs, results, planner.target, region.name))
+
+
+def _convolution(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    weight = planner.place(anchor.inputs[1])
+    (x,) = planner.pictures(region)
+    operands = planner.conforming(region)
+    results = [planner.result(result) for result in region.results]
+    attributes = dict(anchor.attributes)
+    if attributes["groups"] > 1 and weight.shape[1] == 1 and weight.shape[0] == attributes["groups"]:
+        del attributes["groups"]
+        plan = depthwise.plan_depthwise
+    else:
+        plan = convolution.plan_convolution
+    planner.add(
+        plan(x, weight, results, region.chain, operands, **attributes, target=planner.target, label=region.name)
+    )
+
+
+def _input_gradient(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    weight = planner.place(anchor.inputs[1])
+    (g,) = planner.pictures(region)
+    operands = planner.conforming(region)
+    results = [planner.result(result) for result in region.results]
+    planner.add(
+        input_gradient.plan_input_gradient(
+            g, weight, results, region.chain, operands, **anchor.attributes, target=planner.target, label=region.name
+        )
+    )
+
+
+def _weight_gradient(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    x, g = planner.pictures(region)
+    result = planner.result(anchor)
+    planner.add(
+        weight_gradient.plan_weight_gradient(
+            x, g, result, **anchor.attributes, target=planner.target, label=region.name
+        )
+    )
+
+
+def _matmul(planner: _Planner, region: Region) -> None:
+    a, b = (planner.place(source) for source in _anchor(region).inputs)
+    operands = planner.operands(region)
+    results = [planner.result(result) for result in region.results]
+    planner.add(matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name))
+
+
+def _reduction(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    operands = planner.operands(region)
+    result = planner.result(anchor)
+    planner.add(
+        reduction.plan_reduction(
+            anchor.primitive.name, region.chain, operands, anchor.attributes["axes"], result, planner.target,
+            region.name,
+        )
+    )  # fmt: skip
+
+
+def _argmax(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    x = planner.place(anchor.inputs[0])
+    planner.add(
+        reduction.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name)
+    )
+
+
+def _pooling(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    read = planner.pictures(region)
+    attributes = {name: value for name, value in anchor.attributes.items() if name != "size"}
+    plan: Callable[..., list[Step]] = getattr(pooling, f"plan_{anchor.primitive.name}")
+    planner.add(plan(*read, planner.result(anchor), **attributes, target=planner.target, label=region.name))
+
+
+def _take(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    x, indices = (planner.place(source) for source in anchor.inputs)
+    status = row_major(planner.status, (1,))
+    planner.add(
+        gathering.plan_take(
+            x, indices, anchor.attributes["axis"], planner.result(anchor), status, planner.target, region.name
+        )
+    )
+
+
+def _scatter_add(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    g, indices = (planner.place(source) for source in anchor.inputs)
+    status = row_major(planner.status, (1,))
+    axis, size = anchor.attributes["axis"], anchor.attributes["size"]
+    planner.add(
+        gathering.plan_scatter_add(
+            g, indices, axis, size, planner.result(anchor), status, planner.target, region.name
+        )
+    )
+
+
+def _random_uniform(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    key, stream = planner.place(anchor.inputs[0]), anchor.attributes["stream"]
+    planner.add(random.plan_random_uniform(key, stream, planner.result(anchor), planner.target, region.name))
+
+
+def _concatenate(planner: _Planner, region: Region) -> None:
+    anchor = _anchor(region)
+    axis, result, start = anchor.attributes["axis"], planner.result(anchor), 0
+    for part in anchor.inputs:
+        first = tuple(start if i == axis else 0 for i in range(len(part.shape)))
+        _converted(planner, planner.place(part), result.sliced(first, part.shape, (1,) * len(part.shape)))
+        start += part.shape[axis]
+
+
+def _pad(planner: _Planner, region: Region) -> None:
+    """Filled, then the elements written to their places in it."""
+    anchor = _anchor(region)
+    attributes, result = anchor.attributes, planner.result(anchor)
+    value = np.asarray(attributes["value"], anchor.dtype)
+    buffer = Buffer(anchor.dtype.name, 1, "constant")
+    planner.constants[buffer] = value.reshape(1)
+    planner.copy(row_major(buffer, ()).stretched(result.shape), result)
+    inner = planner.place(anchor.inputs[0])
+    step = tuple(between + 1 for between in attributes["interior"])
+    planner.copy(inner, result.sliced(attributes["low"], inner.shape, step))
+
+
+def _converted(planner: _Planner, source: Place, result: Place) -> None:
+    from wimmel.compiler.chain import Line
+
+    chain = Chain.identity(source.dtype)
+    if source.dtype != result.dtype:
+        chain = Chain((source.dtype,), (Line("cast", (0,), result.dtype),), (1,))
+    planner.add(elements.plan_elements(chain, [source], [result], planner.target, "concatenate"))
+
+
+PLANS: dict[str, Callable[[_Planner, Region], None]] = {
+    "elements": _elements,
+    "convolution": _convolution,
+    "convolution_input_gradient": _input_gradient,
+    "convolution_weight_gradient": _weight_gradient,
+    "matmul": _matmul,
+    "sum": _reduction,
+    "max": _reduction,
+    "argmax": _argmax,
+    "sum_pool": _pooling,
+    "sum_unpool": _pooling,
+    "max_pool": _pooling,
+    "max_unpool": _pooling,
+    "max_pool_take": _pooling,
+    "take": _take,
+    "scatter_add": _scatter_add,
+    "random_uniform": _random_uniform,
+    "concatenate": _concatenate,
+    "pad": _pad,
+}
+"""For every anchor, the function that plans it."""
+
+

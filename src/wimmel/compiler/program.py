@@ -1,0 +1,104 @@
+"""A program: what the compiler hands to the runtime. Steps in order, and where every buffer they touch lies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from wimmel.compiler.memory import overlaid
+from wimmel.compiler.steps import Buffer, Schedule, Step
+from wimmel.compiler.targets import Target
+from wimmel.graph.tensor import Shape
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A compiled graph, apart from machine code and memory.
+
+    Attributes
+    ----------
+    target : Target
+    steps : tuple of Step
+        Run at every call, in order.
+    preparations : tuple of Step
+        Steps that depend on nothing but stable inputs, such as packing weights: run before the first call, and again
+        when one of these arrays was replaced.
+    inputs, outputs : tuple of Buffer
+        One for each of the graph's. Arrays come and go in C order. An input that no step reads stands here too.
+    output_shapes : tuple of shapes
+    constants : dict of Buffer to array
+    arena : dict of Buffer to int
+        Where each scratch buffer begins, in bytes; buffers that are not needed at the same time overlap.
+    arena_bytes : int
+    kept : dict of Buffer to int
+        The same for buffers that preparations write; they live as long as the program.
+    kept_bytes : int
+    stable : frozenset of int
+        Positions of the inputs that preparations may depend on: their arrays are replaced, never written to.
+    status : Buffer
+        One int64: a kernel sets it when it meets a value that must be refused, such as an index out of range.
+    """
+
+    target: Target
+    steps: tuple[Step, ...]
+    preparations: tuple[Step, ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    output_shapes: tuple[Shape, ...]
+    constants: dict[Buffer, np.ndarray]
+    arena: dict[Buffer, int]
+    arena_bytes: int
+    kept: dict[Buffer, int]
+    kept_bytes: int
+    stable: frozenset[int]
+    status: Buffer
+
+    @property
+    def schedules(self) -> tuple[Schedule, ...]:
+        """Every kernel needed, once, in the order of first use."""
+        return tuple(dict.fromkeys(step.schedule for step in (*self.preparations, *self.steps)))
+
+
+def assembled(
+    steps: Sequence[Step],
+    inputs: Sequence[Buffer],
+    outputs: Sequence[Buffer],
+    output_shapes: Sequence[Shape],
+    constants: dict[Buffer, np.ndarray],
+    stable: frozenset[int],
+    status: Buffer,
+    target: Target,
+) -> Program:
+    """The program of these steps: what can be done beforehand is set apart, and scratch buffers get their places."""
+    prepared = _prepared_buffers(steps, {inputs[number] for number in stable}, set(constants))
+    preparations = [step for step in steps if all(buffer in prepared for buffer in step.written)]
+    remaining = [step for step in steps if any(buffer not in prepared for buffer in step.written)]
+    kept, kept_bytes = overlaid([*preparations], keep=True)
+    arena, arena_bytes = overlaid([step for step in remaining], without=prepared)
+    return Program(
+        target, tuple(remaining), tuple(preparations), tuple(inputs), tuple(outputs), tuple(output_shapes), constants,
+        arena, arena_bytes, kept, kept_bytes, stable, status,
+    )  # fmt: skip
+
+
+def _prepared_buffers(steps: Sequence[Step], stable: set[Buffer], constants: set[Buffer]) -> set[Buffer]:
+    """The scratch buffers that follow from stable inputs and constants alone."""
+    if not stable:
+        return set()
+    writers: dict[Buffer, list[Step]] = {}
+    for step in steps:
+        for buffer in step.written:
+            writers.setdefault(buffer, []).append(step)
+    prepared = {buffer for buffer in writers if buffer.role == "scratch"}
+    while True:
+        changing = {
+            buffer
+            for buffer in prepared
+            for step in writers[buffer]
+            if any(other not in prepared and other not in stable and other not in constants for other in step.buffers)
+        }
+        if not changing:
+            return prepared
+        prepared -= changing
