@@ -20,6 +20,9 @@ from wimmel.compiler.language import Builder, Type, Value
 from wimmel.compiler.steps import KIND_OF
 from wimmel.compiler.targets import Target
 
+HEAVY = frozenset(("exp", "log", "log1p", "tanh", "erf", "power"))
+"""Operations that are not an instruction or two."""
+
 
 @dataclass(frozen=True)
 class Line:
@@ -56,9 +59,15 @@ class Chain:
     def is_identity(self) -> bool:
         return not self.lines and self.results == (0,)
 
-    def emit(self, builder: Builder, target: Target, inputs: Sequence[Value]) -> list[Value]:
-        """The results for these inputs, all of as many lanes; scalars among the inputs are broadcast."""
-        lanes = max((value.type.lanes for value in inputs), default=1)
+    @property
+    def work(self) -> int:
+        """About how many instructions it takes for one vector."""
+        return sum(16 if line.operation in HEAVY else 1 for line in self.lines)
+
+    def emit(self, builder: Builder, target: Target, inputs: Sequence[Value], lanes: int = 1) -> list[Value]:
+        """The results for these inputs, all of as many lanes; scalars among the inputs are broadcast. Where there are
+        no inputs, the results have the lanes given."""
+        lanes = max((value.type.lanes for value in inputs), default=lanes)
         values = [builder.broadcast(value, lanes) for value in inputs]
         dtypes = self.dtypes
         for line in self.lines:
@@ -100,9 +109,7 @@ def converted(builder: Builder, value: Value, before: str, after: str) -> Value:
     return builder.convert(value, kind, signed=is_signed(after if old.kind == "f" else before))
 
 
-def _emit(
-    builder: Builder, target: Target, line: Line, operands: list[Value], dtypes: list[str], lanes: int
-) -> Value:
+def _emit(builder: Builder, target: Target, line: Line, operands: list[Value], dtypes: list[str], lanes: int) -> Value:
     if line.operation == "constant":
         return builder.constant(Type(KIND_OF[line.dtype], lanes), line.constant)
     return ROWS[line.operation](builder, target, operands, dtypes, line.dtype)

@@ -4,6 +4,7 @@
     Block     = Statement*
     Statement = Let     (result, operation, operands, attributes)          one operation on values
               | Loop    (index, begin, end, step, carried, body, yields, results)
+              | Repeat  (carried, body, condition, yields, results)            the body once, and while it says so
               | If      (condition, then, otherwise, yields, results)
     Value     = Type and a name, or a literal
     Type      = kind and lanes;  kind = f32 | f64 | i1 | i8 | i16 | i32 | i64 | ptr
@@ -190,6 +191,17 @@ class Loop:
 
 
 @dataclass(frozen=True)
+class Repeat:
+    """The body once, and again as long as the condition it ends with holds; carried and yielded as in `Loop`."""
+
+    carried: tuple[tuple[Value, Value], ...]
+    body: Block
+    condition: Value
+    yields: tuple[Value, ...]
+    results: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
 class If:
     """Both sides yield values of the same types, which ``results`` name afterwards."""
 
@@ -201,7 +213,7 @@ class If:
     results: tuple[Value, ...]
 
 
-Statement: TypeAlias = Let | Loop | If
+Statement: TypeAlias = Let | Loop | Repeat | If
 Block: TypeAlias = list[Statement]
 
 
@@ -266,6 +278,16 @@ class Builder:
         begin, end, step = self.index(begin), self.index(end), self.index(step)
         pairs = tuple(zip(inner, carried, strict=True))
         self._block.append(Loop(index, begin, end, step, pairs, block, yields, tuple(results)))
+        return results
+
+    def repeat(self, body: Callable[..., Sequence[Value]], carried: Sequence[Value] = ()) -> list[Value]:
+        """``body(*carried)`` at least once; it returns whether to go on, then the next carried values."""
+        inner = [self._name(value.type) for value in carried]
+        block, (condition, *yields) = self._within(lambda: body(*inner))
+        assert [value.type for value in yields] == [value.type for value in carried], (yields, carried)
+        results = [self._name(value.type) for value in carried]
+        pairs = tuple(zip(inner, carried, strict=True))
+        self._block.append(Repeat(pairs, block, condition, tuple(yields), tuple(results)))
         return results
 
     def when(

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from wimmel.compiler.language import Block, Function, If, Let, Loop, Type, Value
+from wimmel.compiler.language import Block, Function, If, Let, Loop, Repeat, Type, Value
 from wimmel.compiler.targets import Target
 
 _MEMORY = {"i1": "i8"}
@@ -118,6 +118,8 @@ class _Writer:
                 self.let(statement)
             elif isinstance(statement, Loop):
                 self.loop(statement)
+            elif isinstance(statement, Repeat):
+                self.repeat(statement)
             else:
                 self.branch(statement)
 
@@ -152,6 +154,25 @@ class _Writer:
         for result, (_, first), final in zip(loop.results, loop.carried, loop.yields, strict=True):
             pairs = f"[ {self.of(first)}, %{before} ], [ {self.of(final)}, %{turn} ]"
             self.line(f"{self.of(result)} = phi {type_text(result.type)} {pairs}")
+
+    def repeat(self, repeat: Repeat) -> None:
+        head, after = self.labels("head", "after")
+        before = self.label
+        self.line(f"br label %{head}")
+        lines, self.lines = self.lines, []
+        self.label = head
+        self.block(repeat.body)
+        self.line(f"br i1 {self.of(repeat.condition)}, label %{head}, label %{after}")
+        last, body, self.lines = self.label, self.lines, lines
+
+        self.begin(head)
+        for (inner, first), following in zip(repeat.carried, repeat.yields, strict=True):
+            pairs = f"[ {self.of(first)}, %{before} ], [ {self.of(following)}, %{last} ]"
+            self.line(f"{self.of(inner)} = phi {type_text(inner.type)} {pairs}")
+        self.lines += body
+        self.begin(after)
+        for result, final in zip(repeat.results, repeat.yields, strict=True):
+            self.line(f"{self.of(result)} = phi {type_text(result.type)} [ {self.of(final)}, %{last} ]")
 
     def branch(self, branch: If) -> None:
         then, otherwise, after = self.labels("then", "otherwise", "after")
@@ -385,7 +406,8 @@ def _stack(writer: _Writer, let: Let, result: str) -> None:
 
 
 def _pause(writer: _Writer, let: Let, result: str) -> None:
-    writer.line('call void asm sideeffect "pause", ""()')
+    instruction = "isb" if writer.target.triple.startswith(("aarch64", "arm64")) else "pause"
+    writer.line(f'call void asm sideeffect "{instruction}", ""()')
 
 
 _EMIT: dict[str, Callable[[_Writer, Let, str], None]] = {

@@ -46,6 +46,25 @@ def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset())
     return _Planner(graph, target).program(stable)
 
 
+def unsupported(graph: Graph) -> str | None:
+    """What in the graph no kernel can compute, as a sentence; None if there is nothing."""
+    for node in graph.nodes():
+        name, whole = node.primitive.name, node.dtype.kind != "f"
+        if name.startswith("convolution") and whole:
+            return f"{name} of {node.dtype}: kernels convolve float32 and float64"
+        if name == "power" and whole and not _counts(node.inputs[1]):
+            return "power of whole numbers with an exponent that may be negative"
+    return None
+
+
+def _counts(exponent: Tensor) -> bool:
+    """Whether it is known to be a whole number that is not negative."""
+    source = base(exponent)
+    return source.dtype.kind in "ub" or (
+        source.primitive.name == "constant" and bool((np.asarray(source.attributes["value"]) >= 0).all())
+    )
+
+
 class _Planner:
     def __init__(self, graph: Graph, target: Target) -> None:
         self.graph = graph
@@ -72,7 +91,7 @@ class _Planner:
                 self.outputs.setdefault(tensor, buffer)  # computed right where it is handed out
         for region in self.regions:
             self.region = region
-            PLANS[region.anchor.primitive.name if region.anchor else "elements"](self, region)
+            PLANS["elements" if region.anchor is None else region.anchor.primitive.name](self, region)
         self.region = None
         for tensor, buffer in zip(graph.outputs, outputs, strict=True):
             if self.outputs.get(tensor) is not buffer:

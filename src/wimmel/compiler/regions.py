@@ -64,7 +64,7 @@ class Region:
     @property
     def scope(self) -> str:
         """Path of the layer it belongs to."""
-        return (self.anchor or self.results[0]).scope
+        return (self.results[0] if self.anchor is None else self.anchor).scope
 
 
 @dataclass(eq=False)
@@ -188,8 +188,8 @@ class _Fusion:
         if any(self.looks_at(a, into) for a in draft.nodes) or any(self.looks_at(a, draft) for a in into.nodes):
             return
         into.nodes += draft.nodes
-        into.anchor = into.anchor or draft.anchor
-        for node in (*draft.nodes, *filter(None, (draft.anchor,))):
+        into.anchor = draft.anchor if into.anchor is None else into.anchor
+        for node in (*draft.nodes, *(() if draft.anchor is None else (draft.anchor,))):
             self.home[node] = into
         self.drafts.remove(draft)
         gone = 1 << draft.number

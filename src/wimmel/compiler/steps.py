@@ -88,6 +88,19 @@ class Place:
         strides = tuple(stride * by for stride, by in zip(self.strides, step, strict=True))
         return Place(self.buffer, offset, tuple(shape), strides)
 
+    def one_batch_axis(self) -> Place | None:
+        """With all axes but the last two merged into one; None where they step unevenly."""
+        shape, strides = self.shape[:-2], self.strides[:-2]
+        axes = [axis for axis, size in enumerate(shape) if size != 1]
+        step = strides[axes[-1]] if axes else 0
+        expected = step
+        for axis in reversed(axes):
+            if strides[axis] != expected:
+                return None
+            expected *= shape[axis]
+        size = math.prod(shape)
+        return Place(self.buffer, self.offset, (size, *self.shape[-2:]), (step, *self.strides[-2:]))
+
     def reshaped(self, shape: Shape) -> Place | None:
         """The same elements in row-major order under another shape; None where that would move some."""
         flat = np.lib.stride_tricks.as_strided(np.empty(0, np.int8), self.shape, self.strides)

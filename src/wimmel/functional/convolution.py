@@ -12,6 +12,7 @@ from wimmel.functional.arguments import batched, channels, check_weight, floatin
 from wimmel.geometry import Padding, output_sizes, padding_pairs, per_axis
 from wimmel.graph import array, primitives
 from wimmel.graph.tensor import Value
+from wimmel.runtime.application import applied
 
 Sizes = int | Sequence[int]
 
@@ -242,5 +243,5 @@ def _convolution(
         strides, dilations = per_axis(stride, axes, "stride"), per_axis(dilation, axes, "dilation")
         pairs = padding_pairs(padding, sizes, kernel, strides, dilations)
         output_sizes(sizes, kernel, pairs, strides, dilations)
-    y = primitives.convolution(x, weight, stride=strides, padding=pairs, dilation=dilations, groups=groups)
+    y = applied(primitives.convolution, x, weight, stride=strides, padding=pairs, dilation=dilations, groups=groups)
     return unbatched(plus_bias(y, bias, name, y.shape[1], axes), single)

@@ -14,6 +14,7 @@ from wimmel.functional.arguments import operand, speaking_of
 from wimmel.geometry import Padding, Pairs, output_sizes, padding_pairs, per_axis
 from wimmel.graph import array, primitives
 from wimmel.graph.tensor import Value
+from wimmel.runtime.application import applied
 
 Sizes = int | Sequence[int]
 
@@ -169,7 +170,8 @@ def _single_channel(rows: Value, kernel: Value, stride: Sizes, padding: Pairs, d
     """The general convolution with a batch of everything in front, and one channel."""
     rank = len(kernel.shape)
     pictures = math.prod(rows.shape[:-rank])
-    return primitives.convolution(
+    return applied(
+        primitives.convolution,
         array.reshape(rows, (pictures, 1, *rows.shape[-rank:])),
         array.reshape(kernel, (1, 1, *kernel.shape)),
         stride=stride,

@@ -16,6 +16,7 @@ from wimmel.functional.arguments import batched, floating, numbers, speaking_of,
 from wimmel.geometry import Padding, padding_pairs, per_axis, pooled_sizes
 from wimmel.graph import array, primitives
 from wimmel.graph.tensor import Value
+from wimmel.runtime.application import applied
 
 Sizes = int | Sequence[int]
 
@@ -290,7 +291,7 @@ def _max_pool(
 ) -> Value:
     x, single = batched(numbers(x, name), axes, name)
     windows = _windows(name, x.shape[single:], axes, kernel_size, stride, padding, dilation, ceil_mode)
-    return unbatched(primitives.max_pool(x, **windows), single)
+    return unbatched(applied(primitives.max_pool, x, **windows), single)
 
 
 def _avg_pool(
@@ -312,7 +313,7 @@ def _avg_pool(
         raise ValueError(f"{name} was given divisor_override=0, and nothing can be divided by 0")
     else:
         divisor = divisor_override
-    return unbatched(array.divide(primitives.sum_pool(x, **windows), divisor), single)
+    return unbatched(array.divide(applied(primitives.sum_pool, x, **windows), divisor), single)
 
 
 def _windows(

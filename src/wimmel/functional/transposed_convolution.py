@@ -11,6 +11,7 @@ from wimmel.functional.arguments import batched, channels, check_weight, floatin
 from wimmel.geometry import padding_pairs, per_axis, transposed_sizes
 from wimmel.graph import primitives
 from wimmel.graph.tensor import Value
+from wimmel.runtime.application import applied
 
 Sizes = int | Sequence[int]
 SidePadding = int | Sequence[int] | Sequence[Sequence[int]]
@@ -180,7 +181,8 @@ def _transposed(
         pairs = padding_pairs(padding, sizes, kernel, strides, dilations)
         added = per_axis(output_padding, axes, "output_padding", minimum=0)
         size = transposed_sizes(sizes, kernel, pairs, strides, dilations, added)
-    y = primitives.convolution_input_gradient(
+    y = applied(
+        primitives.convolution_input_gradient,
         x, weight, size=size, stride=strides, padding=pairs, dilation=dilations, groups=groups
     )
     return unbatched(plus_bias(y, bias, name, y.shape[1], axes), single)

@@ -10,7 +10,7 @@ import numpy as np
 
 from wimmel.graph import Graph, Tensor, Trace, active_recording, flatten, trace, unflatten
 from wimmel.graph.tensor import as_operands
-from wimmel.runtime.backends import DEFAULT, Runner, prepared
+from wimmel.runtime.backends import DEFAULT, Runner, check, prepared
 
 RECORDINGS = 128
 """How many recordings a function keeps; beyond that the oldest goes, so that an argument that is never the same twice,
@@ -72,7 +72,7 @@ class Compiled:
 
             # not under the lock: the function may wait for another thread that calls it too
             recorded = simplify(trace(self.function, *arguments, **named))
-            entry = (recorded, prepared(recorded.graph, self.backend))
+            entry = (recorded, prepared(recorded.graph, self.backend, _stable(recorded)))
             self.graph = recorded.graph
             with self._lock:
                 self._traces.pop(key, None)
@@ -93,7 +93,8 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
         followed when they change; arrays, lists and numbers are taken as they are when it is recorded.
     *examples
         If given, it is recorded for arguments like these right away.
-    backend : {"reference"}, default "reference"
+    backend : {"native", "reference"}, default "native"
+        Machine code for the whole graph, or the primitives' definitions one after another in NumPy.
 
     Returns
     -------
@@ -110,8 +111,15 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
     >>> double(np.array([1.0, 2.0, 3.0]))
     array([2., 4., 6.])
     """
+    check(backend)
     compiled = Compiled(function, backend)
-    prepared(Graph((), ()), backend)
     if examples:
         compiled.record(*examples)
     return compiled
+
+
+def _stable(traced: Trace) -> frozenset[int]:
+    """Positions of the graph's inputs that are variables which the graph does not move itself."""
+    first = len(traced.graph.inputs) - len(traced.variables)
+    moved = set(traced.updated)
+    return frozenset(place for place, variable in enumerate(traced.variables, first) if variable not in moved)

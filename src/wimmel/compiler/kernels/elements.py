@@ -1,5 +1,6 @@
 """Loops over elements: a chain applied to strided views of equal shape. Copies, conversions of layout, fills and every
-elementwise region that found no convolution or product to follow are of this kind."""
+elementwise region that found no convolution or product to follow are of this kind. Where axes must change places on
+the way, `transposing` has the better kernel."""
 
 from __future__ import annotations
 
@@ -8,13 +9,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
+from wimmel.compiler.kernels.loops import digits_of, distances, merge_neighbours, offset_of, within_reach
+from wimmel.compiler.kernels.transposing import TASK_ELEMENTS, plan_transposing
+from wimmel.compiler.language import INDEX, POINTER, Builder, Function, Type, Value
 from wimmel.compiler.steps import KIND_OF, Place, Step
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Shape
 
-TASK_ELEMENTS = 1 << 14
-"""What one task does: some microseconds of work."""
+PERIODS = 8
+"""The longest period, in vectors, of an operand that goes round along a row."""
+
+ROW_COST = 6.0
+"""Of beginning a row, in vector instructions."""
+
+FAR_COST = 3.0
+"""Of reading or writing one element whose neighbours lie elsewhere."""
+
+FILL_COST = 3.5
+"""Of one element of the table from which an operand is read that goes round."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +37,24 @@ class ElementSchedule:
     ----------
     chain : Chain
     axes : int
-        Loops, after neighbouring axes that step alike were merged. The innermost fills the lanes.
-    steps : tuple of str
+        Loops, after neighbouring axes that step alike were merged: 1, or 3 and more. The innermost fills the lanes.
+    moves : tuple of str
         How each of the chain's inputs, then each of its results, moves along the innermost axis: ``still``, ``next``
-        (to the neighbouring element), ``far`` (by a run-time stride), or ``scalar``: it moves along no axis.
+        or ``back`` (to a neighbouring element), ``far`` (by a run-time stride), or ``round``: after a run-time period
+        its first elements come again, as channels do along a row of pixels. ``scalar`` is a ``still``, and ``ring`` a
+        ``round``, that moves along no outer axis either.
     lanes : int
     """
 
     chain: Chain
     axes: int
-    steps: tuple[str, ...]
+    moves: tuple[str, ...]
     lanes: int
+
+    @property
+    def unroll(self) -> int:
+        """Vectors in one turn of the innermost loop."""
+        return 2 if self.chain.work <= 8 else 1
 
     def kernel(self, target: Target, name: str) -> Function:
         return _Elements(self, target, name).write()
@@ -50,7 +69,8 @@ def plan_elements(
     ----------
     chain : Chain
     inputs, results : sequence of Place
-        One for each of the chain's inputs and results, of one shape (stretched to it where they broadcast).
+        One for each of the chain's inputs and results, of one shape (stretched to it where they broadcast). A result
+        may be the very place of an input.
     target : Target
     label : str
         For people.
@@ -65,165 +85,301 @@ def plan_elements(
     if 0 in shape:
         return []
     lanes = chain.widest(target)
-    sizes, strides = merged_axes(shape, [place.strides for place in places], lanes)
-    inner = sizes[-1]
-    moves = tuple(_move(axes, written=place >= len(inputs)) for place, axes in enumerate(strides))
-    schedule = ElementSchedule(chain, len(sizes), moves, lanes)
+    sizes, strides = merged_axes(shape, [place.strides for place in places])
+    loops = _best_loops(sizes, strides, lanes, target)
+    written = tuple(dict.fromkeys(place.buffer for place in results))
+    if not any(place.buffer in written for place in inputs):
+        step = plan_transposing(chain, inputs, results, sizes, strides, target, loops.cost, label)
+        if step is not None:
+            return [step]
 
-    rows = math.prod(sizes[:-1])
-    columns = min(inner, max(lanes, -(-TASK_ELEMENTS // lanes) * lanes))
-    rows_of_task = max(1, TASK_ELEMENTS // max(columns, 1)) if columns == inner else 1
+    sizes, strides = loops.sizes, loops.strides
+    inner, rows = sizes[-1], math.prod(sizes[:-1])
+    lanes = within_reach(lanes, (view[-1] for view in strides))
+    moves = tuple(_move(view, place in loops.round, written=place >= len(inputs)) for place, view in enumerate(strides))
+    columns = min(inner, max(lanes, TASK_ELEMENTS // lanes * lanes))
+    rows_of_task = max(1, TASK_ELEMENTS // columns) if columns == inner else 1
     blocks = -(-inner // columns)
     tasks = -(-rows // rows_of_task) * blocks
-    numbers = [rows, rows_of_task, columns, blocks, *sizes]
-    for axes, move in zip(strides, moves, strict=True):
-        numbers += () if move == "scalar" else axes if move == "far" else axes[:-1]
-    written = tuple(dict.fromkeys(place.buffer for place in results))
-    return [Step(schedule, (*places, *numbers), written, tasks, label)]
+    numbers = [rows, rows_of_task, columns, blocks, loops.period, *sizes]
+    numbers += [stride for view in strides for stride in view]
+    return [Step(ElementSchedule(chain, len(sizes), moves, lanes), (*places, *numbers), written, tasks, label)]
 
 
-def merged_axes(shape: Shape, strides: list[Shape], lanes: int) -> tuple[list[int], list[list[int]]]:
-    """The loops for views of one shape: axes of size 1 go, neighbours that step alike merge, and the axis that is
-    cheapest to run along comes last. Gives the sizes, and for each view its strides; there is at least one axis."""
+def merged_axes(shape: Shape, strides: Sequence[Shape]) -> tuple[list[int], list[list[int]]]:
+    """The loops for views of one shape: axes of size 1 go, and neighbours that step alike in every view merge.
+
+    Parameters
+    ----------
+    shape : shape
+        Without zeros.
+    strides : sequence of shapes
+        Of each view. The last is a result's: loops follow its order, so that it is written from front to back.
+
+    Returns
+    -------
+    list of the loops' sizes, and for each view the list of its strides
+
+    Examples
+    --------
+    >>> merged_axes((2, 3, 4, 5), [(60, 1, 15, 3), (60, 1, 15, 3)])
+    ([120], [[1], [1]])
+    >>> merged_axes((2, 3, 4, 5), [(60, 20, 5, 1), (60, 1, 15, 3)])
+    ([2, 20, 3], [[60, 1, 20], [60, 3, 1]])
+    """
     axes = [axis for axis, size in enumerate(shape) if size != 1]
-    # the last view is a result: outer loops follow its order, so that it is written from front to back
     axes.sort(key=lambda axis: -abs(strides[-1][axis]))
     sizes = [shape[axis] for axis in axes]
-    columns = [[view[axis] for axis in axes] for view in strides]
-    place = len(sizes) - 2
-    while place >= 0:
-        if all(view[place] == view[place + 1] * sizes[place + 1] for view in columns):
-            sizes[place] *= sizes.pop(place + 1)
-            for view in columns:
-                view[place] = view.pop(place + 1)
-        place -= 1
-        place = min(place, len(sizes) - 2)
+    views = [[view[axis] for axis in axes] for view in strides]
+    merge_neighbours(sizes, views)
+    return sizes, views
+
+
+@dataclass(frozen=True)
+class _Loops:
+    """Loops in order, the innermost last; the views that go round along it; and what they cost for each element."""
+
+    sizes: list[int]
+    strides: list[list[int]]
+    period: int
+    round: frozenset[int]
+    cost: float
+
+
+def _best_loops(sizes: list[int], strides: list[list[int]], lanes: int, target: Target) -> _Loops:
+    """The cheapest choice of an innermost loop: one of the axes, or two of them where the inner one is short and
+    some views do not move along the outer one."""
     if not sizes:
-        return [1], [[0] for _ in strides]
+        return _Loops([1], [[0] for _ in strides], 0, frozenset(), 0.0)
+    choices = [_with_innermost(sizes, strides, axis, 0, frozenset(), lanes, target) for axis in range(len(sizes))]
+    for inner, period in enumerate(sizes):
+        for outer in range(len(sizes)):
+            merging = {place for place, view in enumerate(strides) if view[outer] == view[inner] * period}
+            going_round = frozenset(range(len(strides))) - merging
+            if outer == inner or period > PERIODS * lanes or any(strides[place][outer] for place in going_round):
+                continue
+            merged = [size for axis, size in enumerate(sizes) if axis != outer]
+            views = [[stride for axis, stride in enumerate(view) if axis != outer] for view in strides]
+            place = inner - (outer < inner)
+            merged[place] *= sizes[outer]
+            choices.append(_with_innermost(merged, views, place, period, going_round, lanes, target))
+    return min(reversed(choices), key=lambda loops: loops.cost)
 
-    def cost(axis: int) -> float:
-        vectors = -(-sizes[axis] // lanes) / sizes[axis]
-        each = sum(0.1 if view[axis] == 0 else 1.0 if view[axis] == 1 else 0.8 * lanes for view in columns)
-        return vectors * each + 4 / sizes[axis]
 
-    best = min(reversed(range(len(sizes))), key=cost)
-    for row in (sizes, *columns):
-        row.append(row.pop(best))
-    return sizes, columns
+def _with_innermost(
+    sizes: list[int],
+    strides: list[list[int]],
+    axis: int,
+    period: int,
+    going_round: frozenset[int],
+    lanes: int,
+    target: Target,
+) -> _Loops:
+    size = sizes[axis]
+    vectors = -(-size // lanes) if target.has_masks else size // lanes + size % lanes
+    steps = [view[axis] for view in strides]
+    each = sum(0.1 if step == 0 else 1.0 if step == 1 else 1.5 if step == -1 else FAR_COST * lanes for step in steps)
+    rows = [(period + 4 * lanes) * FILL_COST for place in going_round if any(_without(strides[place], axis))]
+    cost = (vectors * each + ROW_COST + sum(rows)) / size
+    order = [*_without(list(range(len(sizes))), axis), axis]
+    outer = [1] if len(order) == 2 else []  # so that there are fewer kernels: a picture less makes no other loops
+    return _Loops(
+        outer + [sizes[axis] for axis in order],
+        [[0] * len(outer) + [view[axis] for axis in order] for view in strides],
+        period,
+        going_round,
+        cost,
+    )
 
 
-def _move(strides: list[int], written: bool) -> str:
+def _without(numbers: list[int], place: int) -> list[int]:
+    return numbers[:place] + numbers[place + 1 :]
+
+
+def _move(strides: list[int], goes_round: bool, written: bool) -> str:
+    if goes_round:
+        return "round" if any(strides[:-1]) else "ring"
     if strides[-1] == 0:
-        return "scalar" if not any(strides) and not written else "still"
-    return "next" if strides[-1] == 1 else "far"
+        return "next" if written else "still" if any(strides) else "scalar"  # a result rests only if it is one element
+    return {1: "next", -1: "back"}.get(strides[-1], "far")
 
 
 class _Elements:
     def __init__(self, schedule: ElementSchedule, target: Target, name: str) -> None:
         self.schedule = schedule
+        self.moves = schedule.moves
         self.target = target
         self.builder = Builder(name)
         self.inputs = len(schedule.chain.inputs)
         chain = schedule.chain
         self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.inputs, *chain.result_dtypes)]
+        self.masked = schedule.lanes > 1 and all(target.masks(type_.kind) for type_ in self.types)
 
     def write(self) -> Function:
-        builder, schedule = self.builder, self.schedule
+        builder, axes, moves = self.builder, self.schedule.axes, self.moves
         block, begin, end, _ = builder.kernel()
-        axes, moves = schedule.axes, schedule.steps
-        counts = [0 if move == "scalar" else axes if move == "far" else axes - 1 for move in moves]
-        words = builder.arguments(block, "p" * len(moves) + "i" * (4 + axes + sum(counts)))
+        words = builder.arguments(block, "p" * len(moves) + "i" * (5 + axes + axes * len(moves)))
         self.pointers, words = words[: len(moves)], words[len(moves) :]
-        (rows, rows_of_task, columns, blocks), words = words[:4], words[4:]
-        self.sizes, words = words[:axes], words[axes:]
-        self.strides: list[list[Value]] = []
-        for count in counts:
-            self.strides.append(words[:count])
-            words = words[count:]
-        self.scalars = {
-            place: builder.load(self.pointers[place], 0, self.types[place])
-            for place, move in enumerate(moves)
-            if move == "scalar"
-        }
+        (rows, rows_of_task, columns, blocks, self.period), words = words[:5], words[5:]
+        sizes, words = words[:axes], words[axes:]
+        self.strides = [words[first : first + axes] for first in range(0, len(words), axes)]
+        self.before_all()
 
         def task(number: Value) -> None:
+            left = (number % blocks) * columns
+            right = builder.minimum(left + columns, sizes[-1])
+            phase = left % self.period if self.is_round else left
+            if axes == 1:
+                self.row(self.pointers, left, right, phase)
+                return
             first = (number // blocks) * rows_of_task
             last = builder.minimum(first + rows_of_task, rows)
-            left = (number % blocks) * columns
-            right = builder.minimum(left + columns, self.sizes[-1])
-            builder.loop(first, last, 1, lambda row: self.row(row, left, right))
+            lines = sizes[-2]
+
+            def run(number: Value) -> None:
+                """The rows of the task that differ in the innermost outer axis only."""
+                starts = self.starts(number, sizes[:-2])
+
+                def line(index: Value) -> None:
+                    pointers = [
+                        builder.offset(pointer, index * strides[-2], type_.kind)
+                        for pointer, strides, type_ in zip(starts, self.strides, self.types, strict=True)
+                    ]
+                    self.row(pointers, left, right, phase)
+
+                passed = number * lines
+                builder.loop(builder.maximum(first - passed, 0), builder.minimum(last - passed, lines), 1, line)
+
+            builder.loop(first // lines, (last - 1) // lines + 1, 1, run)
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def row(self, row: Value, left: Value, right: Value) -> None:
-        """The innermost loop from left to right, in one row of the outer loops."""
+    @property
+    def is_round(self) -> bool:
+        return "round" in self.moves or "ring" in self.moves
+
+    def before_all(self) -> None:
+        """What is the same for all tasks: scalars, the lanes' distances, tables of what goes round."""
         builder, lanes = self.builder, self.schedule.lanes
-        starts: list[Number] = [0] * len(self.pointers)
-        for axis in reversed(range(self.schedule.axes - 1)):
-            place = row if axis == 0 else row % self.sizes[axis]
-            row = row if axis == 0 else row // self.sizes[axis]
-            for number, move in enumerate(self.schedule.steps):
-                if move != "scalar":
-                    starts[number] = starts[number] + place * self.strides[number][axis]
-        self.rows = [
-            builder.offset(pointer, start, type_.kind)
-            for pointer, start, type_ in zip(self.pointers, starts, self.types, strict=True)
+        self.known: dict[int, Value] = {}
+        self.distances: dict[int, Value] = {}
+        self.tables: dict[int, Value] = {}
+        for place, move in enumerate(self.moves):
+            if move == "scalar":
+                self.known[place] = builder.load(self.pointers[place], 0, self.types[place])
+            elif move in ("far", "back"):
+                self.distances[place] = distances(builder, self.strides[place][-1], lanes)
+            elif move in ("round", "ring"):
+                elements = (PERIODS + self.schedule.unroll) * lanes
+                size = elements * self.types[place].bytes
+                self.tables[place] = builder.let("stack", POINTER, bytes=size)
+                if move == "ring":
+                    self.fill_table(place, self.pointers[place])
+
+    def fill_table(self, place: int, pointer: Value) -> None:
+        """One period, and behind it as many elements more as one turn takes: wherever in the period a turn begins,
+        its elements lie side by side."""
+        builder, period = self.builder, self.period
+
+        def element(index: Value, phase: Value) -> Value:
+            value = builder.load(pointer, phase * self.strides[place][-1], self.types[place])
+            builder.store(value, self.tables[place], index)
+            return self.advanced(phase, builder.index(1))
+
+        first = builder.constant(INDEX, 0)
+        builder.loop(0, period + self.schedule.unroll * self.schedule.lanes, 1, element, [first])
+
+    def advanced(self, phase: Value, by: Value) -> Value:
+        """The place in the period, a step of less than a period on."""
+        builder = self.builder
+        beyond = phase + by
+        return builder.select(builder.compare("ge", beyond, self.period), beyond - self.period, beyond)
+
+    def starts(self, run: Value, sizes: list[Value]) -> list[Value]:
+        """Where each operand begins in that turn of the outer loops, which have these sizes."""
+        builder = self.builder
+        digits = digits_of(builder, run, sizes)
+        return [
+            builder.offset(pointer, offset_of(digits, strides[: len(sizes)]), type_.kind)
+            for pointer, strides, type_ in zip(self.pointers, self.strides, self.types, strict=True)
         ]
-        self.still = {
-            place: builder.load(self.rows[place], 0, self.types[place])
-            for place, move in enumerate(self.schedule.steps[: self.inputs])
-            if move == "still"
-        }
-        if lanes == 1:
-            builder.loop(left, right, 1, lambda column: self.element(column, 1, None))
-            return
-        whole = left + ((right - left) // lanes) * lanes
-        builder.loop(left, whole, lanes, lambda column: self.element(column, lanes, None))
-        if self.target.has_masks:
+
+    def row(self, pointers: list[Value], left: Value, right: Value, phase: Value) -> None:
+        """The innermost loop from left to right."""
+        builder, lanes = self.builder, self.schedule.lanes
+        self.rows = pointers
+        for place, move in enumerate(self.moves):
+            if move == "still":
+                self.known[place] = builder.load(pointers[place], 0, self.types[place])
+            elif move == "round":
+                self.fill_table(place, pointers[place])
+
+        column, carried = left, [phase] if self.is_round else []
+        for vectors in sorted({self.schedule.unroll, 1}, reverse=True):
+            stop = column + ((right - column) & -(vectors * lanes))
+            carried = self.turns(column, stop, vectors, lanes, carried)
+            column = stop
+        if self.masked:
 
             def rest() -> None:
-                self.element(whole, lanes, builder.mask(right - whole, lanes))
+                self.elements(column, 1, lanes, builder.mask(right - column, lanes), *carried)
 
-            builder.when(builder.compare("lt", whole, right), rest)
-        else:
-            builder.loop(whole, right, 1, lambda column: self.element(column, 1, None))
+            builder.when(builder.compare("lt", column, right), rest)
+        elif lanes > 1:
+            self.turns(column, right, 1, 1, carried)
 
-    def element(self, column: Value, lanes: int, mask: Value | None) -> None:
-        """One vector of elements, or one element."""
-        builder, moves = self.builder, self.schedule.steps
-        values = [self.read(place, column, lanes, mask) for place in range(self.inputs)]
-        if not values:
-            values = [builder.constant(Type("i1", lanes), 0)]
-        results = self.schedule.chain.emit(builder, self.target, values)
-        for place, value in enumerate(results, self.inputs):
-            pointer, value = self.rows[place], builder.broadcast(value, lanes)
-            if moves[place] == "next":
-                builder.store(value, pointer, column, mask)
-            elif lanes == 1:
-                builder.store(value, pointer, column * self.along(place))
-            else:
-                indices = self.spread(column, place, lanes)
-                builder.scatter(value, pointer, indices, mask or builder.constant(BOOLEAN.of(lanes), 1))
+    def turns(self, begin: Value, end: Value, vectors: int, lanes: int, carried: list[Value]) -> list[Value]:
+        turn = vectors * lanes
+        by = self.builder.index(turn) % self.period if self.is_round else None
 
-    def read(self, place: int, column: Value, lanes: int, mask: Value | None) -> Value:
-        builder, move, type_ = self.builder, self.schedule.steps[place], self.types[place]
+        def body(column: Value, *phase: Value) -> list[Value]:
+            self.elements(column, vectors, lanes, None, *phase)
+            return [self.advanced(place, by) for place in phase if by is not None]
+
+        return self.builder.loop(begin, end, turn, body, carried)
+
+    def elements(self, column: Value, vectors: int, lanes: int, mask: Value | None, phase: Value | None = None) -> None:
+        """Some vectors of elements, or one element. All are read before the first is written."""
+        read = []
+        for vector in range(vectors):
+            at = column + vector * lanes
+            round_at = None if phase is None else phase + vector * lanes
+            read.append([self.read(place, at, lanes, mask, round_at) for place in range(self.inputs)])
+        for vector, values in enumerate(read):
+            results = self.schedule.chain.emit(self.builder, self.target, values, lanes)
+            for place, value in enumerate(results, self.inputs):
+                self.write_to(place, self.builder.broadcast(value, lanes), column + vector * lanes, mask)
+
+    def read(self, place: int, column: Value, lanes: int, mask: Value | None, phase: Value | None) -> Value:
+        builder, move, type_ = self.builder, self.moves[place], self.types[place].of(lanes)
+        pointer = self.rows[place]
         if move in ("scalar", "still"):
-            return builder.broadcast((self.scalars if move == "scalar" else self.still)[place], lanes)
+            return builder.broadcast(self.known[place], lanes)
+        if phase is not None and move in ("round", "ring"):
+            return builder.load(self.tables[place], phase, type_)
+        if move == "next":
+            return builder.load(pointer, column, type_, mask)
+        if lanes == 1:
+            return builder.load(pointer, column * self.strides[place][-1], type_)
+        if move == "back" and mask is None:
+            return _reversed(builder, builder.load(pointer, 1 - lanes - column, type_))
+        pointer = builder.offset(pointer, column * self.strides[place][-1], type_.kind)
+        return builder.gather(pointer, self.distances[place], type_, mask)
+
+    def write_to(self, place: int, value: Value, column: Value, mask: Value | None) -> None:
+        builder, move, lanes = self.builder, self.moves[place], value.type.lanes
         pointer = self.rows[place]
         if move == "next":
-            return builder.load(pointer, column, type_.of(lanes), mask)
-        if lanes == 1:
-            return builder.load(pointer, column * self.along(place), type_)
-        return builder.gather(pointer, self.spread(column, place, lanes), type_.of(lanes), mask)
+            builder.store(value, pointer, column, mask)
+        elif lanes == 1:
+            builder.store(value, pointer, column * self.strides[place][-1])
+        elif move == "back" and mask is None:
+            builder.store(_reversed(builder, value), pointer, 1 - lanes - column)
+        else:
+            pointer = builder.offset(pointer, column * self.strides[place][-1], value.type.kind)
+            builder.scatter(value, pointer, self.distances[place], mask)
 
-    def along(self, place: int) -> Number:
-        """The stride along the innermost axis."""
-        return 0 if self.schedule.steps[place] == "still" else self.strides[place][-1]
 
-    def spread(self, column: Value, place: int, lanes: int) -> Value:
-        """Where the lanes' elements lie when neighbours are far apart."""
-        builder = self.builder
-        numbers = builder.lane_numbers(Type("i64", lanes))
-        indices: Value = builder.broadcast(builder.index(column), lanes) + numbers
-        return indices * builder.broadcast(builder.index(self.along(place)), lanes)
+def _reversed(builder: Builder, vector: Value) -> Value:
+    return builder.shuffle(vector, vector, range(vector.type.lanes - 1, -1, -1))

@@ -1,0 +1,415 @@
+"""Direct convolution: loops over pictures, blocks of outputs and rows around the micro-kernel, with the epilogue run on
+the accumulators. Matrix products are the case of one tap, and stand on the same kernel (see matmul.py)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.kernels.elements import plan_elements
+from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, zeros
+from wimmel.compiler.language import Builder, Function, Number, Type, Value
+from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, bytes_of, row_major
+from wimmel.compiler.targets import Target
+from wimmel.geometry import Pairs
+from wimmel.graph.tensor import Shape
+
+TASK_PRODUCTS = 1 << 16
+"""Vector multiply-adds that one task does at least, where there are as many: some tens of microseconds."""
+
+
+@dataclass(frozen=True)
+class ConvolutionSchedule:
+    """What a convolution's code depends on. Three spatial axes always; those that are missing have size 1.
+
+    Attributes
+    ----------
+    block : Block
+        Of the micro-kernel; its pixels are neighbouring columns.
+    groups : int
+    channels, outputs : int
+        Of one group. ``channels`` 0: the number of products is a run-time argument (matrix products).
+    taps, stride, dilation : tuple of int
+    columns : int
+        Elements from one column of the input to the next.
+    channel : int
+        Elements from one channel of the input to the next.
+    merged : bool
+        Whether the taps of a row and the channels are one run of neighbouring elements.
+    weights_first : bool
+        Whether all pictures are done for one block of outputs before the next block (large weights), or all blocks
+        for one picture.
+    chain : Chain
+        The epilogue; its first input is the sum of products.
+    operands, results : tuple of (int, int)
+        For each of the chain's other inputs and each of its results: elements from column to column, and from output
+        to output.
+    """
+
+    block: Block
+    groups: int
+    channels: int
+    outputs: int
+    taps: Shape
+    stride: Shape
+    dilation: Shape
+    columns: int
+    channel: int
+    merged: bool
+    weights_first: bool
+    chain: Chain
+    operands: tuple[tuple[int, int], ...]
+    results: tuple[tuple[int, int], ...]
+
+    def kernel(self, target: Target, name: str) -> Function:
+        return _Convolution(self, target, name).write()
+
+
+def halo(padding: Pairs) -> Pairs:
+    """How many zeros around a picture the kernel reads."""
+    return padding
+
+
+def conforms(place: Place) -> bool:
+    """Whether an epilogue can read the place: neighbouring outputs are neighbours, or one number for all."""
+    return place.shape[1] == 1 or place.strides[1] in (0, 1)
+
+
+def plan_convolution(
+    x: Place,
+    weight: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    stride: Shape,
+    padding: Pairs,
+    dilation: Shape,
+    groups: int,
+    target: Target,
+    label: str = "",
+) -> list[Step]:
+    """The steps of a convolution: packing the weights, then the products.
+
+    Parameters
+    ----------
+    x : Place (n, c_in, *sizes)
+        Channels neighbouring, with a halo of zeros as wide as the padding.
+    weight : Place (c_out, c_in / groups, *kernel)
+    results : sequence of Place (n, c_out, *outputs)
+        One for each result of the chain; outputs neighbouring.
+    chain : Chain
+        The epilogue, whose first input is the convolution.
+    operands : sequence of Place
+        The chain's other inputs, stretched to the results' shape, each conforming.
+    """
+    shape = results[0].shape
+    if 0 in shape:
+        return []
+    axes = len(shape) - 2
+    sizes, weight = _three(shape[2:], 1), _with_three_axes(weight)
+    stride, dilation = _three(stride, 1), _three(dilation, 1)
+    x = _padded(_with_three_axes(x), _three(padding, (0, 0)))
+    results = [_with_three_axes(place) for place in results]
+    operands = [_with_three_axes(place) for place in operands]
+    outputs, channels = weight.shape[0] // groups, weight.shape[1]
+    if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
+        sizes, x, results, operands = _in_one_row(sizes, x, results, operands)
+    block = block_for(target, x.kind, outputs, sizes[2])
+    packed, steps = _packed(weight, groups, block, target)
+    columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
+    merged = groups == 1 and dilation[2] == 1 and channels > 0 and x.strides[1] == 1 and columns == channels
+    schedule = ConvolutionSchedule(
+        block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, False, chain, (), ()
+    )
+    panel = math.prod(weight.shape[1:]) * block.outputs
+    return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, shape[0], sizes, target, label)]
+
+
+def plan_products(
+    a: Place, packed: Place, by_picture: int, results: Sequence[Place], chain: Chain, operands: Sequence[Place],
+    pictures: int, pixels: int, inner: int, outputs: int, block: Block, target: Target, label: str,
+) -> Step:  # fmt: skip
+    """The step of matrix products: views are pictures of one row, (pictures, inner or outputs, 1, 1, pixels), and the
+    packed matrix of the next picture lies `by_picture` elements further."""
+    ones = (1, 1, 1)
+    schedule = ConvolutionSchedule(
+        block, 1, 0, outputs, ones, ones, ones, a.strides[4], a.strides[1], False, False, chain, (), ()
+    )
+    sizes = (1, 1, pixels)
+    panel = inner * block.outputs
+    return _step(schedule, a, packed, by_picture, panel, inner, results, operands, pictures, sizes, target, label)
+
+
+def _three(values: Sequence, missing: object) -> tuple:
+    return (missing,) * (3 - len(values)) + tuple(values)
+
+
+def _with_three_axes(place: Place) -> Place:
+    extra = 5 - len(place.shape)
+    return Place(
+        place.buffer,
+        place.offset,
+        (*place.shape[:2], *(1,) * extra, *place.shape[2:]),
+        (*place.strides[:2], *(0,) * extra, *place.strides[2:]),
+    )
+
+
+def _padded(x: Place, padding: Pairs) -> Place:
+    """Where the first tap of the first output reads."""
+    back = sum(before * stride for (before, _), stride in zip(padding, x.strides[2:], strict=True))
+    return replace(x, offset=x.offset - back)
+
+
+def _in_one_row(
+    sizes: Shape, x: Place, results: Sequence[Place], operands: Sequence[Place]
+) -> tuple[Shape, Place, list[Place], list[Place]]:
+    """With one tap and stride 1, all pixels of a picture that follow each other in all views are one row."""
+    views = [x, *results, *operands]
+    depth, height, width = sizes
+    rows, picture = [view.strides for view in views], 1
+    if height > 1 and all(s[3] == s[4] * width for s in rows):
+        if depth > 1 and all(s[2] == s[3] * height for s in rows):
+            picture = depth
+        if depth == 1 or picture > 1:
+            row = (1, 1, picture * height * width)
+            views = [Place(v.buffer, v.offset, (*v.shape[:2], *row), (*v.strides[:2], 0, 0, v.strides[4])) for v in views]
+            sizes = row
+    return sizes, views[0], views[1 : 1 + len(results)], views[1 + len(results) :]
+
+
+def _packed(weight: Place, groups: int, block: Block, target: Target) -> tuple[Place, list[Step]]:
+    """The weights as (group, block of outputs, taps, channel, output in the block), neighbouring in that order, and the
+    steps that put them there. Outputs that fill the last block up are zero."""
+    outputs, channels, taps = weight.shape[0] // groups, weight.shape[1], weight.shape[2:]
+    whole, rest = divmod(outputs, block.outputs)
+    shape = (groups, whole + bool(rest), *taps, channels, block.outputs)
+    packed = row_major(Buffer(weight.dtype, math.prod(shape), name="packed weights"), shape)
+    by_output, by_channel, *by_tap = weight.strides
+    steps: list[Step] = []
+    identity = Chain.identity(weight.dtype)
+
+    def view(first: int, blocks: int, count: int) -> Place:
+        return Place(
+            weight.buffer,
+            weight.offset + first * by_output,
+            (groups, blocks, *taps, channels, count),
+            (outputs * by_output, block.outputs * by_output, *by_tap, by_channel, by_output),
+        )
+
+    def part(first: int, blocks: int, start: int, count: int) -> Place:
+        return packed.sliced(
+            (0, first, 0, 0, 0, 0, start), (groups, blocks, *taps, channels, count), (1,) * len(shape)
+        )
+
+    if whole:
+        steps += plan_elements(identity, [view(0, whole, block.outputs)], [part(0, whole, 0, block.outputs)], target, "pack")
+    if rest:
+        steps += plan_elements(zero(weight.dtype), [], [part(whole, 1, rest, block.outputs - rest)], target, "pack")
+        steps += plan_elements(identity, [view(whole * block.outputs, 1, rest)], [part(whole, 1, 0, rest)], target, "pack")
+    return packed, steps
+
+
+def zero(dtype: str) -> Chain:
+    """The chain without inputs that gives zeros."""
+    return Chain((), (Line("constant", (), dtype, 0),), (0,))
+
+
+def _step(
+    schedule: ConvolutionSchedule, x: Place, packed: Place, by_picture: int, panel: int, inner: int,
+    results: Sequence[Place], operands: Sequence[Place], pictures: int, sizes: Shape, target: Target, label: str,
+) -> Step:  # fmt: skip
+    """The step, with what the views and the sizes decide filled into its schedule."""
+    block = schedule.block
+    blocks = -(-schedule.outputs // block.outputs)
+    schedule = replace(
+        schedule,
+        weights_first=schedule.groups * blocks * panel * bytes_of(block.kind) > target.l2_bytes // 2,
+        operands=tuple((place.strides[4], place.strides[1]) for place in operands),
+        results=tuple((place.strides[4], 1) for place in results),
+    )
+    rows = sizes[0] * sizes[1]
+    rows_of_task = min(rows, max(1, TASK_PRODUCTS // max(sizes[2] * panel // block.lanes, 1)))
+    row_blocks = -(-rows // rows_of_task)
+    numbers = [pictures, *sizes, rows_of_task, row_blocks, panel, by_picture, inner]
+    for place in (x, *results, *operands):
+        numbers += [place.strides[0], place.strides[2], place.strides[3]]
+    written = tuple(dict.fromkeys(place.buffer for place in results))
+    tasks = pictures * schedule.groups * blocks * row_blocks
+    return Step(schedule, (x, packed, *results, *operands, *numbers), written, tasks, label)
+
+
+class _Convolution:
+    """Writes the kernel: tasks, rows, blocks of columns, taps."""
+
+    def __init__(self, schedule: ConvolutionSchedule, target: Target, name: str) -> None:
+        self.schedule = schedule
+        self.target = target
+        self.builder = Builder(name)
+        self.blocks = -(-schedule.outputs // schedule.block.outputs)
+
+    def write(self) -> Function:
+        builder, schedule = self.builder, self.schedule
+        argument, begin, end, _ = builder.kernel()
+        count = len(schedule.results) + len(schedule.operands)
+        words = builder.arguments(argument, "pp" + "p" * count + "i" * 9 + "iii" * (1 + count))
+        self.x, self.packed, *pointers = words[: 2 + count]
+        words = words[2 + count :]
+        self.pictures, self.depth, self.height, self.width, rows_of_task, row_blocks, self.panel = words[:7]
+        self.packed_picture, self.length = words[7:9]
+        strides = [words[9 + 3 * i : 12 + 3 * i] for i in range(1 + count)]
+        self.x_strides, view_strides = strides[0], strides[1:]
+        self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
+
+        def task(number: Value) -> None:
+            picture, group, block, part = self.decoded(number, row_blocks)
+            first = part * rows_of_task
+            last = builder.minimum(first + rows_of_task, self.depth * self.height)
+            panel = (group * self.blocks + block) * self.panel + picture * self.packed_picture
+            weights = builder.offset(self.packed, panel, schedule.block.kind)
+
+            def tail(filled: int) -> None:
+                builder.loop(first, last, 1, lambda row: self.row(picture, group, block, row, weights, filled))
+
+            whole, rest = divmod(schedule.outputs, schedule.block.outputs)
+            if not rest:
+                tail(schedule.block.outputs)
+            elif not whole:
+                tail(rest)
+            else:
+                builder.when(
+                    builder.compare("lt", block, whole), lambda: tail(schedule.block.outputs), lambda: tail(rest)
+                )
+
+        builder.loop(begin, end, 1, task)
+        return builder.function()
+
+    def decoded(self, number: Value, row_blocks: Value) -> tuple[Number, Number, Number, Number]:
+        """Picture, group, block of outputs and block of rows of a task."""
+        schedule = self.schedule
+        part, number = number % row_blocks, number // row_blocks
+        if schedule.weights_first:
+            picture, number = number % self.pictures, number // self.pictures
+            return picture, number // self.blocks, number % self.blocks, part
+        block, number = number % self.blocks, number // self.blocks
+        return number // schedule.groups, number % schedule.groups, block, part
+
+    def row(self, picture: Number, group: Number, block: Number, row: Value, weights: Value, filled: int) -> None:
+        """One row of outputs: blocks of columns, the last one overlapping; single columns where the row is short."""
+        builder, schedule = self.builder, self.schedule
+        plane, line = row // self.height, row % self.height
+        by_picture, by_plane, by_line = self.x_strides
+        start = picture * by_picture + plane * by_plane * schedule.stride[0] + line * by_line * schedule.stride[1]
+        start = start + group * (schedule.channels * schedule.channel)
+        x = builder.offset(self.x, start, schedule.block.kind)
+        output = group * schedule.outputs + block * schedule.block.outputs
+        views = []
+        for (pointer, (by_picture, by_plane, by_line), (_, by_output)), type_ in zip(
+            self.views, self.view_types(), strict=True
+        ):
+            place = picture * by_picture + plane * by_plane + line * by_line + output * by_output
+            views.append(builder.offset(pointer, place, type_.kind))
+
+        pixels = schedule.block.pixels
+        narrow = replace(schedule.block, pixels=1)
+
+        def blocks() -> None:
+            end = self.width
+            builder.loop(
+                0, end, pixels,
+                lambda column: self.columns(
+                    schedule.block, x, weights, views, builder.minimum(column, end - pixels), filled
+                ),
+            )  # fmt: skip
+
+        def singles() -> None:
+            builder.loop(0, self.width, 1, lambda column: self.columns(narrow, x, weights, views, column, filled))
+
+        if pixels == 1:
+            singles()
+        else:
+            builder.when(builder.compare("ge", self.width, pixels), blocks, singles)
+
+    def columns(
+        self, block: Block, x: Value, weights: Value, views: list[Value], column: Value, filled: int
+    ) -> None:
+        """One block of columns: the products of all taps, then the epilogue."""
+        schedule, builder = self.schedule, self.builder
+        x = builder.offset(x, column * (schedule.stride[2] * schedule.columns), block.kind)
+        sums = self.products(block, x, weights)
+        self.finish(block, sums, views, column, filled)
+
+    def products(self, block: Block, x: Value, weights: Value) -> list[Value]:
+        schedule, builder = self.schedule, self.builder
+        depth, height, width = schedule.taps
+        length: Number = schedule.channels or self.length
+        run = length * width if schedule.merged else length
+        _, by_plane, by_line = self.x_strides
+
+        def run_of(x: Value, weights: Value, taken: Sequence[Value]) -> list[Value]:
+            return accumulate(
+                builder, block, x, weights, run, taken, schedule.stride[2] * schedule.columns, schedule.channel,
+                block.outputs,
+            )  # fmt: skip
+
+        def line(plane: Number, line: Number, taken: Sequence[Value]) -> list[Value]:
+            start = plane * by_plane * schedule.dilation[0] + line * by_line * schedule.dilation[1]
+            row = builder.offset(x, start, block.kind)
+            panel = builder.offset(weights, (plane * height + line) * (width * length) * block.outputs, block.kind)
+            if schedule.merged or width == 1:
+                return run_of(row, panel, taken)
+
+            def tap(number: Number, *taken: Value) -> list[Value]:
+                along = builder.offset(row, number * (schedule.dilation[2] * schedule.columns), block.kind)
+                return run_of(along, builder.offset(panel, number * length * block.outputs, block.kind), taken)
+
+            return builder.loop(0, width, 1, tap, taken)
+
+        taken = zeros(builder, block)
+        if depth * height == 1:
+            return line(0, 0, taken)
+        if depth == 1:
+            return builder.loop(0, height, 1, lambda number, *taken: line(0, number, taken), taken)
+        return builder.loop(
+            0, depth * height, 1, lambda number, *taken: line(number // height, number % height, taken), taken
+        )
+
+    def view_types(self) -> list[Type]:
+        """The kinds of the results, then of the operands."""
+        chain = self.schedule.chain
+        return [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
+
+    def finish(self, block: Block, sums: list[Value], views: list[Value], column: Value, filled: int) -> None:
+        """The epilogue on every accumulator, and the results stored; of the last vector only the lanes that exist."""
+        builder, schedule = self.builder, self.schedule
+        results, types = len(schedule.results), self.view_types()
+        read = list(zip(views[results:], types[results:], schedule.operands, strict=True))
+        written = list(zip(views[:results], types[:results], schedule.results, strict=True))
+
+        def operand(pointer: Value, type_: Type, steps: tuple[int, int], p: int, v: int, mask: Value | None) -> Value:
+            by_column, by_output = steps
+            place = (column + p) * by_column
+            if by_output == 0:
+                return builder.load(pointer, place, type_)
+            return builder.load(pointer, place + v * block.lanes, type_.of(block.lanes), mask)
+
+        for v in range(-(-filled // block.lanes)):
+            lanes = min(block.lanes, filled - v * block.lanes)
+            mask = None
+            if lanes < block.lanes:
+                mask = builder.constant(Type("i1", block.lanes), [int(lane < lanes) for lane in range(block.lanes)])
+            still = {
+                place: operand(pointer, type_, steps, 0, v, mask)
+                for place, (pointer, type_, steps) in enumerate(read)
+                if steps[0] == 0
+            }
+            for p in range(block.pixels):
+                values = [sums[p * block.vectors + v]]
+                for place, (pointer, type_, steps) in enumerate(read):
+                    known = still.get(place)
+                    values.append(operand(pointer, type_, steps, p, v, mask) if known is None else known)
+                outcome = schedule.chain.emit(builder, self.target, values)
+                for value, (pointer, _, (by_column, _)) in zip(outcome, written, strict=True):
+                    value = builder.broadcast(value, block.lanes)
+                    builder.store(value, pointer, (column + p) * by_column + v * block.lanes, mask)

@@ -1,0 +1,124 @@
+"""Matrix products: convolutions of one tap, in which rows are the pixels of a picture of one row, and the number of
+products is a run-time argument. Whole numbers are multiplied and summed by the loops of reductions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.kernels.convolution import plan_products, zero
+from wimmel.compiler.kernels.elements import plan_elements
+from wimmel.compiler.kernels.microkernel import Block, block_for
+from wimmel.compiler.kernels.reduction import plan_reduction
+from wimmel.compiler.steps import Buffer, Place, Step, row_major
+from wimmel.compiler.targets import Target
+
+
+def plan_matmul(
+    a: Place,
+    b: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    target: Target,
+    label: str = "",
+) -> list[Step]:
+    """The steps of a product: packing the second matrix, then the products.
+
+    Parameters
+    ----------
+    a : Place (*batch, rows, inner)
+    b : Place (*batch, inner, columns)
+        Of the dtype of a, as are the products; leading axes of both broadcast.
+    results : sequence of Place (*batch, rows, columns)
+        One for each result of the chain.
+    chain : Chain
+        The epilogue, whose first input is the product.
+    operands : sequence of Place
+        The chain's other inputs, stretched to the results' shape.
+    """
+    shape = results[0].shape
+    if 0 in shape:
+        return []
+    *batch, rows, columns = shape
+    inner = a.shape[-1]
+    a, b = a.stretched((*batch, rows, inner)), b.stretched((*batch, inner, columns))
+    if a.kind not in ("f32", "f64"):
+        return _of_whole_numbers(a, b, results[0], target, label)
+    block = block_for(target, a.kind, columns, rows)
+    packed, by_batch, steps = _packed(b, block, target)
+
+    def merged(place: Place, ready: bool) -> Place:
+        """The place with one batch axis; copied if its axes step unevenly or its numbers lie otherwise unfit."""
+        single = place.one_batch_axis()
+        if single is None or not ready:
+            copy = row_major(Buffer(place.dtype, place.size), place.shape)
+            steps.extend(plan_elements(Chain.identity(place.dtype), [place], [copy], target, "copy"))
+            single = copy.one_batch_axis()
+            assert single is not None
+        return single
+
+    left = merged(a, True)
+    outcomes = [place.one_batch_axis() for place in results]
+    assert all(outcomes), "results lie in C order"
+    others = [merged(place, columns == 1 or place.strides[-1] in (0, 1)) for place in operands]
+    pictures = math.prod(batch)
+    step = plan_products(
+        _as_row(left), packed, by_batch, [_as_row(place) for place in outcomes if place], chain,
+        [_as_row(place) for place in others], pictures, rows, inner, columns, block, target, label,
+    )  # fmt: skip
+    return [*steps, step]
+
+
+def _as_row(place: Place) -> Place:
+    """(batch, rows, x) as pictures of one row: (batch, x, 1, 1, rows)."""
+    batch, rows, across = place.shape
+    by_batch, by_row, by_column = place.strides
+    return Place(place.buffer, place.offset, (batch, across, 1, 1, rows), (by_batch, by_column, 0, 0, by_row))
+
+
+def _packed(b: Place, block: Block, target: Target) -> tuple[Place, int, list[Step]]:
+    """The matrix, or each matrix of a batch, as (block of columns, inner, column in the block), and the elements from
+    one matrix to the next (0: all use the same)."""
+    *batch, inner, columns = b.shape
+    shared = all(stride == 0 for stride in b.strides[:-2])
+    if shared:
+        batch = []
+        b = Place(b.buffer, b.offset, b.shape[-2:], b.strides[-2:])
+    whole, rest = divmod(columns, block.outputs)
+    shape = (*batch, whole + bool(rest), inner, block.outputs)
+    packed = row_major(Buffer(b.dtype, math.prod(shape), name="packed matrix"), shape)
+    *by_batch, by_row, by_column = b.strides
+    steps: list[Step] = []
+    identity = Chain.identity(b.dtype)
+    zeros = (0,) * len(batch)
+    ones = (1,) * len(shape)
+
+    def view(first: int, blocks: int, count: int) -> Place:
+        strides = (*by_batch, block.outputs * by_column, by_row, by_column)
+        return Place(b.buffer, b.offset + first * by_column, (*batch, blocks, inner, count), strides)
+
+    def part(first: int, blocks: int, start: int, count: int) -> Place:
+        return packed.sliced((*zeros, first, 0, start), (*batch, blocks, inner, count), ones)
+
+    if whole:
+        steps += plan_elements(identity, [view(0, whole, block.outputs)], [part(0, whole, 0, block.outputs)], target, "pack")
+    if rest:
+        steps += plan_elements(zero(b.dtype), [], [part(whole, 1, rest, block.outputs - rest)], target, "pack")
+        steps += plan_elements(identity, [view(whole * block.outputs, 1, rest)], [part(whole, 1, 0, rest)], target, "pack")
+    return packed, 0 if shared else math.prod(shape[len(batch) :]), steps
+
+
+def _of_whole_numbers(a: Place, b: Place, result: Place, target: Target, label: str) -> list[Step]:
+    """A sum of products over a last axis; of booleans, whether any pair is true."""
+    *batch, rows, inner = a.shape
+    columns = b.shape[-1]
+    shape = (*batch, rows, columns, inner)
+    left = Place(a.buffer, a.offset, shape, (*a.strides[:-1], 0, a.strides[-1]))
+    right = Place(b.buffer, b.offset, shape, (*b.strides[:-2], 0, b.strides[-1], b.strides[-2]))
+    dtype = result.dtype
+    lines = (Line("cast", (0,), dtype), Line("cast", (1,), dtype), Line("multiply", (2, 3), dtype))
+    chain = Chain((a.dtype, b.dtype), lines, (4,))
+    operation = "max" if dtype == "bool" and inner else "sum"
+    return plan_reduction(operation, chain, [left, right], (len(shape) - 1,), result, target, label)

@@ -1,0 +1,155 @@
+"""The one kernel that multiplies: a block of accumulators that stays in registers while a run of products is added.
+
+    acc[p][v] += a[p * a_pixel + k * a_step] * b[k * b_step + v]      for k = 0, 1, ..., length - 1
+
+p counts pixels (or rows, or channels), v vectors of outputs. Each element of a is broadcast, each vector of b loaded,
+and both serve a whole row or column of the block: Georganas et al., "High-Performance Deep Learning via a Single
+Building Block" (2019). Forward convolution, both gradients and matrix products are loops around it. The products of
+one output are always added in the order of k, so that the block's shape changes no bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wimmel.compiler.language import Builder, Number, Type, Value
+from wimmel.compiler.targets import Target
+
+
+@dataclass(frozen=True)
+class Block:
+    """The accumulators of one turn.
+
+    Attributes
+    ----------
+    pixels, vectors : int
+        Rows of the block, and vectors in each.
+    lanes : int
+        Outputs in a vector.
+    kind : str
+        ``f32`` or ``f64``.
+    unroll : int
+        Steps of k in one turn of the loop.
+    """
+
+    pixels: int
+    vectors: int
+    lanes: int
+    kind: str
+    unroll: int
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs the block computes for each pixel."""
+        return self.vectors * self.lanes
+
+    @property
+    def vector(self) -> Type:
+        return Type(self.kind, self.lanes)
+
+    @property
+    def scalar(self) -> Type:
+        return Type(self.kind)
+
+
+WORTH = {1: 0.9, 2: 1.0, 3: 0.95, 4: 0.85}
+"""Measured throughput of blocks of so many vectors, relative to the best, when no lane is wasted."""
+
+
+def block_for(target: Target, kind: str, outputs: int, pixels: int) -> Block:
+    """The block for so many outputs and pixels in a row: the one that wastes the fewest lanes and registers.
+
+    Every accumulator is a register; one more holds the broadcast element, and one for each vector of b.
+    """
+    lanes = target.lanes(kind)
+    while lanes > 1 and lanes // 2 >= outputs:
+        lanes //= 2
+    spare = 1 if target.has_fma else 2
+    best = (0.0, 1, 1)
+    for vectors, worth in WORTH.items():
+        most = (target.registers - spare - vectors) // vectors
+        if most < 1 or (vectors > 1 and (vectors - 1) * lanes >= outputs):
+            continue
+        rows = fewest_wasted(pixels, min(most, 28))
+        filled = outputs / (-(-outputs // (vectors * lanes)) * vectors * lanes)
+        used = pixels / (-(-pixels // rows) * rows)
+        # eight products in flight hide the latency of a multiply-add
+        busy = min(1.0, rows * vectors / 8)
+        best = max(best, (filled * used * busy * worth, rows, vectors))
+    _, rows, vectors = best
+    return Block(rows, vectors, lanes, kind, 8 if rows * vectors <= 16 else 4)
+
+
+def fewest_wasted(pixels: int, most: int) -> int:
+    """The largest block of at most so many pixels whose last turn overlaps least with the one before."""
+    if pixels <= most:
+        return max(pixels, 1)
+    return max(range(max(1, most // 2), most + 1), key=lambda rows: (pixels / (-(-pixels // rows) * rows), rows))
+
+
+def zeros(builder: Builder, block: Block) -> list[Value]:
+    """Accumulators that have added nothing."""
+    return [builder.constant(block.vector, 0.0)] * (block.pixels * block.vectors)
+
+
+def accumulate(
+    builder: Builder,
+    block: Block,
+    a: Value,
+    b: Value,
+    length: Number,
+    accumulators: Sequence[Value],
+    a_pixel: Number,
+    a_step: Number,
+    b_step: Number,
+    masks: Sequence[Value | None] = (),
+) -> list[Value]:
+    """The accumulators after a run of products, pixel by pixel, in each the vectors.
+
+    Parameters
+    ----------
+    builder : Builder
+    block : Block
+    a, b : Value
+        Pointers to the first element of each.
+    length : int or Value
+        Products to add. A small number is unrolled altogether.
+    accumulators : sequence of Value
+        ``pixels * vectors`` of them.
+    a_pixel, a_step, b_step : int or Value
+        Elements from one pixel of a to the next, and from one k to the next. As ints they become part of addresses.
+    masks : sequence of Value or None, optional
+        For each vector, which lanes of b exist; the others count as zero.
+    """
+
+    def steps(first: Number, count: int, taken: Sequence[Value]) -> list[Value]:
+        values = list(taken)
+        start_a = builder.offset(a, first * a_step, block.kind)
+        start_b = builder.offset(b, first * b_step, block.kind)
+        for k in range(count):
+            values = step(start_a, start_b, k, values)
+        return values
+
+    def step(start_a: Value, start_b: Value, k: int, taken: list[Value]) -> list[Value]:
+        builder.fence()  # otherwise all loads of a turn come first, and there are not registers enough
+        vectors = [
+            builder.load(start_b, k * b_step + v * block.lanes, block.vector, masks[v] if masks else None)
+            for v in range(block.vectors)
+        ]
+        following = []
+        for p in range(block.pixels):
+            element = builder.load(start_a, p * a_pixel + k * a_step, block.scalar)
+            element = builder.broadcast(element, block.lanes)
+            for v, vector in enumerate(vectors):
+                following.append(builder.fma(element, vector, taken[p * block.vectors + v]))
+        return following
+
+    unroll = block.unroll
+    if isinstance(length, int) and length <= 2 * unroll:
+        return steps(0, length, accumulators)
+    whole = (length // unroll) * unroll
+    taken = builder.loop(0, whole, unroll, lambda first, *values: steps(first, unroll, values), accumulators)
+    if isinstance(length, int):
+        return steps(whole, length - whole, taken)
+    return builder.loop(whole, length, 1, lambda first, *values: steps(first, 1, values), taken)

@@ -1,0 +1,334 @@
+"""Running programs: a call is one native call, and any number of threads may call one program at once."""
+
+from __future__ import annotations
+
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from operator import is_, itemgetter
+from typing import Any
+from weakref import WeakSet
+
+import numpy as np
+
+from wimmel.compiler.objects import kernels
+from wimmel.compiler.program import Program
+from wimmel.compiler.steps import Buffer, Step
+from wimmel.runtime.native import guard
+from wimmel.runtime.native.driver import ROW, Call
+from wimmel.runtime.native.memory import aligned
+from wimmel.runtime.native.pool import workers
+from wimmel.runtime.native.tables import ARENA, ARRAYS, FIXED, Location, Table, table_of
+from wimmel.runtime.native.threads import get_num_threads
+
+C_ORDER_AND_ALIGNED = 0x101
+"""The two of NumPy's flags that machine code relies on."""
+
+
+class Refused(Exception):
+    """A kernel met a value that must be refused; the definition, run on the same arrays, says which and why."""
+
+
+class NativeRunner:
+    """A program, ready to run.
+
+    With the environment variable ``WIMMEL_GUARD`` set, every buffer lies in guarded memory; see `guard`.
+
+    Parameters
+    ----------
+    program : Program
+
+    Raises
+    ------
+    NativeUnavailable
+        Where its kernels cannot be made or loaded.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._guarded = guard.is_wanted()
+        self._kernels = kernels(program.schedules, program.target)
+        self._workers = workers()
+        self._most_tasks = max((step.tasks for step in program.steps), default=1)
+
+        stable = sorted(program.stable)
+        self._inputs = [(buffer.elements, np.dtype(buffer.dtype)) for buffer in program.inputs]
+        self._outputs = [
+            (shape, np.dtype(buffer.dtype))
+            for buffer, shape in zip(program.outputs, program.output_shapes, strict=True)
+        ]
+        self._changing = [(place, *self._inputs[place]) for place in range(len(self._inputs)) if place not in stable]
+        self._stable = [(place, *self._inputs[place]) for place in stable]
+        self._pick_stable = _picker(stable)
+
+        # the arrays of a table: first those that are new at every call, so that one write binds them
+        new = [*(program.inputs[place] for place, *_ in self._changing), *program.outputs]
+        old = [program.inputs[place] for place in stable]
+        self._locations = self._located(new, old)
+        self._array_count, self._new_count = len(new) + 1 + len(old), len(new)
+        self._bind_new = struct.Struct(f"{len(new)}q").pack_into
+        self._bind_old = struct.Struct(f"{1 + len(old)}q").pack_into
+        self._table = self._table_of(program.steps)
+
+        self._prepared: _Prepared | None = None
+        self._idle: list[_Instance] = []
+        with _lock:
+            _runners.add(self)
+
+    def __call__(
+        self, values: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None = None
+    ) -> list[np.ndarray]:
+        """The program's outputs.
+
+        Parameters
+        ----------
+        values : sequence of array
+            One for each input, of its shape and dtype, in any order of memory. An array of a stable input must not be
+            written to after it was given.
+        out : sequence of array or None, optional
+            Arrays that the outputs are written to, None for a new one. They may share memory with inputs.
+
+        Returns
+        -------
+        list of array
+            One for each output; the arrays of ``out`` where given.
+
+        Raises
+        ------
+        Refused
+            If a kernel met a value that the definition refuses, such as an index out of range. Arrays of ``out`` may
+            have been written to by then.
+        TypeError, ValueError
+            If an array does not fit.
+        """
+        if self._guarded:
+            return self._run_guarded(values, out)
+        prepared = self._prepared
+        if prepared is None or not all(map(is_, prepared.given, self._pick_stable(values))):
+            prepared = self._prepare(values)
+        arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
+        if out is None:
+            results = outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        else:
+            results, outputs = self._destinations(out, [*arrays, *prepared.arrays])
+
+        try:
+            instance = self._idle.pop()
+        except IndexError:
+            instance = self._new_instance(self._table)
+        self._bind(instance, prepared, arrays, outputs)
+        refused = self._workers.run(instance.call, self._threads())
+        self._idle.append(instance)
+        if refused:
+            raise Refused
+        if results is not outputs:
+            _deliver(outputs, results)
+        return results
+
+    def profile(self, values: Sequence[np.ndarray], rounds: int = 5) -> list[tuple[str, float]]:
+        """What each step takes when they run one by one: its label and seconds, the least of some rounds."""
+        arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
+        outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
+        instance, steps = self._new_instance(self._table), self.program.steps
+        self._bind(instance, self._prepare(values), arrays, outputs)
+        words, first, threads = instance.words, int(instance.words[Call.STEPS]), self._threads()
+        words[Call.STEP_COUNT] = 0
+        self._workers.run(instance.call, threads)
+        words[Call.STEP_COUNT], words[Call.BINDING_COUNT] = 1, 0
+        seconds = [float("inf")] * len(steps)
+        for _ in range(rounds):
+            for number in range(len(steps)):
+                words[Call.STEPS] = first + 8 * ROW * number
+                start = time.perf_counter()
+                self._workers.run(instance.call, threads)
+                seconds[number] = min(seconds[number], time.perf_counter() - start)
+        return [(step.label, least) for step, least in zip(steps, seconds, strict=True)]
+
+    def release_memory(self) -> None:
+        """Gives back what no call is using; the next one makes it anew."""
+        self._idle.clear()
+        self._prepared = None
+
+    # one call
+
+    def _threads(self) -> int:
+        threads = min(get_num_threads(), self._most_tasks)
+        if threads - 1 > self._workers.count:
+            self._workers.provide(threads - 1)
+        return threads
+
+    def _bind(
+        self, instance: _Instance, prepared: _Prepared, arrays: list[np.ndarray], outputs: list[np.ndarray]
+    ) -> None:
+        self._bind_new(instance.words, instance.arrays, *map(id, arrays), *map(id, outputs))
+        if instance.prepared != prepared.number:
+            self._bind_old(
+                instance.words, instance.arrays + 8 * self._new_count, id(prepared.kept), *map(id, prepared.arrays)
+            )
+            instance.prepared = prepared.number
+
+    def _destinations(
+        self, out: Sequence[np.ndarray | None], arrays: list[np.ndarray]
+    ) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """The arrays to give back, and those to write to: others where the first are read from or not in C order."""
+        if len(out) != len(self._outputs):
+            raise ValueError(f"out has {len(out)} arrays; the program has {len(self._outputs)} outputs.")
+        results: list[np.ndarray] = []
+        outputs: list[np.ndarray] = []
+        for given, (shape, dtype) in zip(out, self._outputs, strict=True):
+            if given is None:
+                results.append(np.empty(shape, dtype))
+                outputs.append(results[-1])
+                continue
+            if not isinstance(given, np.ndarray) or (given.shape, given.dtype) != (shape, dtype):
+                found = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else repr(given)
+                raise ValueError(f"An array for an output must be of {dtype} and shape {shape}; got {found}.")
+            if not given.flags.writeable:
+                raise ValueError("An array for an output is read-only.")
+            direct = given.flags.num & C_ORDER_AND_ALIGNED == C_ORDER_AND_ALIGNED
+            direct = direct and not any(np.may_share_memory(given, other) for other in (*arrays, *results))
+            outputs.append(given if direct else np.empty(shape, dtype))
+            results.append(given)
+        return results, outputs
+
+    def _run_guarded(self, values: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None) -> list[np.ndarray]:
+        arrays = [_fitting(value, *kind) for value, kind in zip(values, self._inputs, strict=True)]
+        found = guard.run(self.program, self._kernels, self._workers, arrays, self._threads())
+        if found is None:
+            raise Refused
+        if out is None:
+            return found
+        results, _ = self._destinations(out, [])
+        _deliver(found, results)
+        return results
+
+    # what is done beforehand
+
+    def _prepare(self, values: Sequence[np.ndarray]) -> _Prepared:
+        """What follows from the stable inputs: what there is if it will do, else made anew, for later calls too."""
+        with _lock:
+            given = tuple(self._pick_stable(values))
+            before = self._prepared
+            if before is not None and all(map(is_, before.given, given)):
+                return before
+            arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._stable]
+            read = {buffer for step in self.program.preparations for buffer in step.buffers}
+            moved = before is None or any(
+                new is not old and self.program.inputs[place] in read
+                for new, old, (place, *_) in zip(given, before.given, self._stable, strict=True)
+            )
+            kept = self._kept(arrays) if moved or before is None else before.kept
+            self._prepared = _Prepared(next(_numbers), given, arrays, kept)
+            return self._prepared
+
+    def _kept(self, arrays: list[np.ndarray]) -> np.ndarray:
+        """Fresh memory, written by the preparations: calls that are running still read the old one."""
+        kept = aligned(self.program.kept_bytes)
+        steps = self.program.preparations
+        if steps:
+            instance = self._new_instance(self._table_of(steps))
+            self._bind_old(instance.words, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
+            threads = min(get_num_threads(), max(step.tasks for step in steps))
+            self._workers.provide(threads - 1)
+            if self._workers.run(instance.call, threads):
+                raise Refused
+        return kept
+
+    # memory
+
+    def _new_instance(self, table: Table) -> _Instance:
+        words, arena = aligned(table.words.nbytes).view(np.int64), aligned(self.program.arena_bytes)
+        table.place(words, arena.ctypes.data)
+        return _Instance(words, arena, words.ctypes.data, 8 * table.arrays)
+
+    def _table_of(self, steps: Sequence[Step]) -> Table:
+        return table_of(steps, self._kernels, self._locations, self._array_count, self._workers.address)
+
+    def _located(self, new: list[Buffer], old: list[Buffer]) -> dict[Buffer, Location]:
+        program, kept = self.program, ARRAYS + len(new)
+        self._constants = {buffer: np.require(array, buffer.dtype, "CA") for buffer, array in program.constants.items()}
+        return {
+            **{buffer: (FIXED, array.ctypes.data) for buffer, array in self._constants.items()},
+            **{buffer: (ARENA, begin) for buffer, begin in program.arena.items()},
+            **{buffer: (kept, begin) for buffer, begin in program.kept.items()},
+            **{buffer: (ARRAYS + place, 0) for place, buffer in enumerate(new)},
+            **{buffer: (kept + 1 + place, 0) for place, buffer in enumerate(old)},
+        }
+
+
+def release_memory() -> None:
+    """Gives back the memory that compiled graphs keep between calls: scratch space and weights in packed form.
+
+    Calls that are running keep theirs, and the next call of each graph takes what it needs again.
+    """
+    with _lock:
+        for runner in list(_runners):
+            runner.release_memory()
+
+
+@dataclass
+class _Instance:
+    """The memory of one call: a table and an arena. ``arrays`` is where, in bytes, the table's arrays begin, and
+    ``prepared`` the number of the preparations it is bound to."""
+
+    words: np.ndarray
+    arena: np.ndarray
+    call: int
+    arrays: int
+    prepared: int = -1
+
+
+@dataclass(frozen=True, eq=False)
+class _Prepared:
+    """The arrays that were given for stable inputs, the same as machine code takes them, and what was made of them."""
+
+    number: int
+    given: tuple[np.ndarray, ...]
+    arrays: list[np.ndarray]
+    kept: np.ndarray
+
+
+def _fitting(array: Any, elements: int, dtype: np.dtype) -> np.ndarray:
+    if (
+        type(array) is np.ndarray
+        and array.dtype == dtype
+        and array.size == elements
+        and array.flags.num & C_ORDER_AND_ALIGNED == C_ORDER_AND_ALIGNED
+    ):
+        return array
+    array = np.asarray(array)
+    if array.size != elements or array.dtype.newbyteorder("=") != dtype:
+        raise ValueError(f"The program takes {elements} elements of {dtype} here; got {array.dtype} {array.shape}.")
+    return np.require(array, dtype, "CA")
+
+
+def _deliver(outputs: list[np.ndarray], results: list[np.ndarray]) -> None:
+    for output, result in zip(outputs, results, strict=True):
+        if output is not result:
+            np.copyto(result, output)
+
+
+def _picker(places: list[int]) -> Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]:
+    """A function that gives these entries of a sequence."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return lambda values: [values[place] for place in places]
+
+
+_runners: WeakSet[NativeRunner] = WeakSet()
+_numbers = count()
+_lock = threading.RLock()
+
+
+def _renew_lock() -> None:
+    # whoever held it is not in the child of a fork
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

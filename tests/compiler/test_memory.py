@@ -1,0 +1,57 @@
+"""The arena: what is alive at the same time never shares a byte, and what is not may."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.elements import ElementSchedule
+from wimmel.compiler.memory import ALIGNMENT, overlaid
+from wimmel.compiler.steps import Buffer, Step, row_major
+
+SCHEDULE = ElementSchedule(Chain.identity("float32"), 1, ("next", "next"), 1)
+
+
+def step(reads: list[Buffer], writes: list[Buffer]) -> Step:
+    places = tuple(row_major(buffer, (buffer.elements,)) for buffer in (*reads, *writes))
+    return Step(SCHEDULE, places, tuple(writes), 1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_buffers_alive_together_lie_apart(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    buffers = [Buffer("float32", int(random.integers(0, 1000))) for _ in range(30)]
+    steps = [
+        step([buffers[i] for i in random.integers(max(0, place - 6), place + 1, 2)], [buffers[place]])
+        for place in range(30)
+    ]
+    offsets, size = overlaid(steps)
+    lives = {b: [place for place, each in enumerate(steps) if b in each.buffers] for b in buffers}
+    for buffer in buffers:
+        assert offsets[buffer] % ALIGNMENT == 0
+        assert offsets[buffer] + buffer.bytes <= size
+        for other in buffers:
+            together = lives[buffer][0] <= lives[other][-1] and lives[other][0] <= lives[buffer][-1]
+            if other is not buffer and together and buffer.bytes and other.bytes:
+                apart = offsets[buffer] + buffer.bytes <= offsets[other] or (
+                    offsets[other] + other.bytes <= offsets[buffer]
+                )
+                assert apart, (offsets[buffer], buffer.bytes, offsets[other], other.bytes)
+
+
+def test_a_row_of_steps_needs_two_buffers() -> None:
+    buffers = [Buffer("float32", 160) for _ in range(10)]
+    steps = [step([a], [b]) for a, b in zip(buffers, buffers[1:], strict=False)]
+    assert overlaid(steps)[1] == 2 * 640
+
+
+def test_what_is_kept_shares_nothing() -> None:
+    buffers = [Buffer("float32", 160) for _ in range(10)]
+    steps = [step([a], [b]) for a, b in zip(buffers, buffers[1:], strict=False)]
+    assert overlaid(steps, keep=True)[1] == 10 * 640
+
+
+def test_buffers_that_lie_elsewhere_take_no_room() -> None:
+    buffer, other = Buffer("float32", 160), Buffer("float32", 160, "input")
+    assert overlaid([step([other], [buffer])], without={buffer}) == ({}, 0)

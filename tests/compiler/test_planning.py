@@ -1,0 +1,102 @@
+"""Whole graphs, compiled and run in guarded memory, against the reference evaluator."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from compiler.drawn import drawn_graph
+from compiler.machine import run_program
+
+import wimmel as wm
+from wimmel.compiler.planning import compiled, unsupported
+from wimmel.compiler.targets import KNOWN
+from wimmel.graph import Graph, evaluate, trace
+from wimmel.graph.rewrite import simplified
+
+
+def check(graph: Graph, values: list[np.ndarray], target: str = "avx512", stable=frozenset(), seed: int = 0) -> None:
+    program = compiled(graph, KNOWN[target], stable)
+    with np.errstate(all="ignore"):
+        expected = evaluate(graph, values)
+    for ours, theirs in zip(run_program(program, values, seed), expected, strict=True):
+        assert ours.dtype == theirs.dtype
+        assert ours.shape == theirs.shape
+        np.testing.assert_allclose(ours.astype(float), theirs.astype(float), rtol=2e-5, atol=2e-5 * scale(theirs))
+
+
+def scale(array: np.ndarray) -> float:
+    finite = np.abs(array[np.isfinite(array)].astype(float))
+    return max(1.0, float(finite.max(initial=0)))
+
+
+@pytest.mark.parametrize("seed", range(80))
+def test_drawn_graphs(seed: int) -> None:
+    check(*drawn_graph(seed, operations=5 + seed % 25), seed=seed)
+
+
+@pytest.mark.parametrize("target", ["avx2", "sse4.2", "plain"])
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_drawn_graphs_on_lesser_targets(seed: int, target: str) -> None:
+    check(*drawn_graph(seed, operations=5 + seed % 25), target=target, seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1000, 2000))
+def test_many_drawn_graphs(seed: int) -> None:
+    check(*drawn_graph(seed, operations=5 + seed % 40), seed=seed)
+
+
+def test_weights_are_packed_beforehand() -> None:
+    net = wm.nn.Sequential(wm.nn.Conv2d(3, 8, 3), wm.nn.ReLU(), wm.nn.Flatten(), wm.nn.Linear(288, 5)).initialize(0)
+    traced = trace(net, np.zeros((2, 3, 8, 8), np.float32))
+    count = len(traced.graph.inputs)
+    program = compiled(traced.graph, KNOWN["avx512"], frozenset(range(1, count)))
+    assert len(program.preparations) == 2
+    random = np.random.default_rng(0)
+    values = [random.standard_normal(x.shape).astype(x.dtype) for x in traced.graph.inputs]
+    check(traced.graph, values, stable=frozenset(range(1, count)))
+
+
+def test_batch_norm_is_folded_beforehand() -> None:
+    """What follows from parameters alone costs nothing at a call."""
+    net = wm.nn.Sequential(wm.nn.Conv2d(3, 8, 3, bias=False), wm.nn.BatchNorm2d(8)).initialize(0)
+    traced = trace(net, np.zeros((2, 3, 8, 8), np.float32))
+    program = compiled(traced.graph, KNOWN["avx512"], frozenset(range(1, len(traced.graph.inputs))))
+    assert [step.label for step in program.steps if step.label.startswith("convolution")]
+    assert len(program.steps) <= 3  # into channels last, the convolution with its epilogue, and out
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x,
+        lambda x: (x, x, wm.transpose(x)),
+        lambda x: wm.zeros_like(x) if hasattr(wm, "zeros_like") else x * 0,
+        lambda x: (x[:0], wm.sum(x[:0], axis=0)),
+        lambda x: wm.concatenate([x[:0], x, x[:1]]),
+        lambda x: np.float32(3) + x[0, 0],
+    ],
+)
+def test_outputs_that_are_inputs_views_or_empty(function) -> None:
+    graph = trace(function, np.zeros((3, 4), np.float32)).graph
+    check(graph, [np.arange(12, dtype=np.float32).reshape(3, 4)])
+
+
+def test_a_training_step() -> None:
+    net = wm.models.lenet(10).initialize(0)
+    step = wm.train.TrainingStep(net, wm.optim.Adam(1e-3), wm.losses.cross_entropy, backend="reference")
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((5, 1, 28, 28)).astype(np.float32), random.integers(0, 10, 5)
+    traced = simplified(step.examine(x, y, 1e-3, wm.random_key(0, 0)).graph)
+    values = [np.zeros(v.shape, v.dtype) for v in traced.inputs]
+    values[:4] = [x, y, np.float64(1e-3), np.asarray(wm.random_key(0, 0))][: len(values)]
+    for place, tensor in enumerate(traced.inputs[4:], 4):
+        values[place] = random.uniform(0.01, 0.1, tensor.shape).astype(tensor.dtype)
+    check(traced, values)
+
+
+def test_what_cannot_be_compiled_is_said() -> None:
+    x = np.ones((1, 1, 4, 4), np.int64)
+    graph = trace(lambda x: wm.power(x, x), x).graph
+    assert "negative" in str(unsupported(graph))
+    assert unsupported(trace(lambda x: wm.power(x, 3), x).graph) is None
