@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from wimmel.compiler.kernels import convolution, input_gradient
+from wimmel.compiler.kernels import input_gradient
 from wimmel.compiler.regions import Region, base
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Tensor
@@ -28,15 +28,12 @@ def halos(anchor: Tensor) -> tuple[Pairs | None, ...]:
     attributes = anchor.attributes
     match anchor.primitive.name:
         case "convolution":
-            return (convolution.halo(anchor.inputs[0].shape, anchor.inputs[1].shape, **attributes),)
+            return (attributes["padding"],)
         case "convolution_input_gradient":
             g, w = anchor.inputs
             return (input_gradient.input_gradient_halo(g.shape, w.shape, **attributes),)
         case "convolution_weight_gradient":
-            x, g = anchor.inputs
-            geometry = {name: attributes[name] for name in ("stride", "padding", "dilation", "groups")}
-            weight = (g.shape[1], x.shape[1] // attributes["groups"], *attributes["kernel"])
-            return convolution.halo(x.shape, weight, **geometry), None
+            return attributes["padding"], None
     return tuple(None for _ in pictures(anchor))
 
 

@@ -406,8 +406,10 @@ def _stack(writer: _Writer, let: Let, result: str) -> None:
 
 
 def _pause(writer: _Writer, let: Let, result: str) -> None:
-    instruction = "isb" if writer.target.triple.startswith(("aarch64", "arm64")) else "pause"
-    writer.line(f'call void asm sideeffect "{instruction}", ""()')
+    if writer.target.triple.startswith("x86_64"):
+        writer.call("", "void", "llvm.x86.sse2.pause")
+    else:
+        writer.call("", "void", "llvm.aarch64.isb", "i32 15")  # waits longer than a hint to yield, which does nothing
 
 
 _EMIT: dict[str, Callable[[_Writer, Let, str], None]] = {

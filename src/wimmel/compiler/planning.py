@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from wimmel.compiler.chain import Chain
+from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels import (
     border,
     convolution,
@@ -143,21 +143,21 @@ class _Planner:
             return place
         return self.copied(tensor, "C", row_major(self.scratch(tensor), tensor.shape))
 
-    def in_channels_last(self, tensor: Tensor, halo: Pairs | None) -> Place:
-        """The value channels last, with at least this halo of zeros around; copied if it lies otherwise."""
-        place = self.place(tensor)
+    def in_channels_last(self, tensor: Tensor, halo: Pairs | None, dtype: str | None = None) -> Place:
+        """The value channels last, with at least this halo of zeros around, as another dtype if one is given; copied
+        if it lies otherwise."""
+        place, dtype = self.place(tensor), dtype or tensor.dtype.name
         wanted = halo or ((0, 0),) * (len(tensor.shape) - 2)
-        if _is_channels_last(place) and _covers(self.halos.get(place.buffer) if halo else None, wanted):
+        has = self.halos.get(place.buffer) if place is self.places.get(base(tensor)) else None
+        if _is_channels_last(place) and place.dtype == dtype and _covers(has, wanted):
             return place
-        known = self.copies.get((tensor, wanted))
-        if known is not None:
-            return known
-        copy = self.new_channels_last(tensor, wanted)
-        return self.copied(tensor, wanted, copy)
+        known = self.copies.get((tensor, (dtype, wanted)))
+        return known or self.copied(tensor, (dtype, wanted), self.new_channels_last(tensor.shape, dtype, wanted))
 
-    def new_channels_last(self, tensor: Tensor, halo: Pairs | None) -> Place:
-        halo = halo or ((0, 0),) * (len(tensor.shape) - 2)
-        place: Place = border.with_halo(tensor.dtype.name, tensor.shape, halo)
+    def new_channels_last(self, shape: Shape, dtype: str, halo: Pairs | None) -> Place:
+        """A place for a value of that shape, channels last, with zeros around it."""
+        halo = halo or ((0, 0),) * (len(shape) - 2)
+        place: Place = border.with_halo(dtype, shape, halo)
         self.halos[place.buffer] = halo
         if any(map(any, halo)):
             self.add(border.plan_border(place, halo, self.target))
@@ -169,7 +169,7 @@ class _Planner:
     def result(self, tensor: Tensor) -> Place:
         """The place that a region's result is to be written to."""
         if tensor in self.layouts:
-            place = self.new_channels_last(tensor, self.layouts[tensor])
+            place = self.new_channels_last(tensor.shape, tensor.dtype.name, self.layouts[tensor])
         else:
             place = row_major(self.outputs.get(tensor) or self.scratch(tensor), tensor.shape)
         self.places[tensor] = place
@@ -200,7 +200,10 @@ class _Planner:
         self.steps += steps
 
     def copy(self, source: Place, result: Place) -> None:
+        """Steps that write one place's elements to another, as the other's dtype."""
         chain = Chain.identity(source.dtype)
+        if source.dtype != result.dtype:
+            chain = Chain((source.dtype,), (Line("cast", (0,), result.dtype),), (1,))
         self.add(elements.plan_elements(chain, [source], [result], self.target, "copy"))
 
     def copied(self, tensor: Tensor, layout: object, result: Place) -> Place:
@@ -212,9 +215,17 @@ class _Planner:
         return self.copies[key]
 
     def pictures(self, region: Region) -> list[Place]:
+        """The pictures that the region's anchor reads, as it needs them."""
         anchor = _anchor(region)
+        dtype = anchor.dtype.name if anchor.primitive.name.startswith("convolution") else None
         read = zip(pictures(anchor), halos(anchor), strict=True)
-        return [self.in_channels_last(picture, halo) for picture, halo in read]
+        return [self.in_channels_last(picture, halo, dtype) for picture, halo in read]
+
+    def of_dtype(self, tensor: Tensor, dtype: str) -> Place:
+        """The value in C order as another dtype; as it lies if it is of that dtype."""
+        if tensor.dtype.name == dtype:
+            return self.place(tensor)
+        return self.copied(tensor, dtype, row_major(Buffer(dtype, tensor.size), tensor.shape))
 
 
 def _anchor(region: Region) -> Tensor:
@@ -244,7 +255,7 @@ def _elements(planner: _Planner, region: Region) -> None:
 
 def _convolution(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
-    weight = planner.place(anchor.inputs[1])
+    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
     (x,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
@@ -261,7 +272,7 @@ def _convolution(planner: _Planner, region: Region) -> None:
 
 def _input_gradient(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
-    weight = planner.place(anchor.inputs[1])
+    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
     (g,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
@@ -284,7 +295,8 @@ def _weight_gradient(planner: _Planner, region: Region) -> None:
 
 
 def _matmul(planner: _Planner, region: Region) -> None:
-    a, b = (planner.place(source) for source in _anchor(region).inputs)
+    anchor = _anchor(region)
+    a, b = (planner.of_dtype(source, anchor.dtype.name) for source in anchor.inputs)
     operands = planner.operands(region)
     results = [planner.result(result) for result in region.results]
     planner.add(matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name))
@@ -352,7 +364,7 @@ def _concatenate(planner: _Planner, region: Region) -> None:
     axis, result, start = anchor.attributes["axis"], planner.result(anchor), 0
     for part in anchor.inputs:
         first = tuple(start if i == axis else 0 for i in range(len(part.shape)))
-        _converted(planner, planner.place(part), result.sliced(first, part.shape, (1,) * len(part.shape)))
+        planner.copy(planner.place(part), result.sliced(first, part.shape, (1,) * len(part.shape)))
         start += part.shape[axis]
 
 
@@ -367,15 +379,6 @@ def _pad(planner: _Planner, region: Region) -> None:
     inner = planner.place(anchor.inputs[0])
     step = tuple(between + 1 for between in attributes["interior"])
     planner.copy(inner, result.sliced(attributes["low"], inner.shape, step))
-
-
-def _converted(planner: _Planner, source: Place, result: Place) -> None:
-    from wimmel.compiler.chain import Line
-
-    chain = Chain.identity(source.dtype)
-    if source.dtype != result.dtype:
-        chain = Chain((source.dtype,), (Line("cast", (0,), result.dtype),), (1,))
-    planner.add(elements.plan_elements(chain, [source], [result], planner.target, "concatenate"))
 
 
 PLANS: dict[str, Callable[[_Planner, Region], None]] = {

@@ -82,18 +82,18 @@ def test_code_for_arm_runs_under_an_emulator(tmp_path):
     linked = image(compiled(TABLES, KNOWN["neon"]))
     assert linked.machine == AARCH64
     base, start, data = 0x400000, 0x400100, 0x480000
-    memset = start + 64
+    memset = start + 96
     kernel = 0x410000
     # x0 = data, x1 = 1, x2 = 10, call the kernel; write(1, data, 64); exit(0)
-    begin = [0x58000180, 0xD2800021, 0xD2800142, 0x58000170, 0xD63F0200, 0xD2800020, 0x580000E1, 0xD2800802,
-             0xD2800808, 0xD4000001, 0xD2800BA8, 0xD4000001]  # fmt: skip
+    begin = [0x580001C0, 0xD2800021, 0xD2800142, 0x580001B0, 0xD63F0200, 0xD2800020, 0x58000101, 0xD2800802,
+             0xD2800808, 0xD4000001, 0xD2800000, 0xD2800BA8, 0xD4000001, 0xD503201F]  # fmt: skip
     # a byte at a time: mov x3, x0; cbz x2, end; strb w1, [x3], #1; subs x2, x2, #1; b.ne; ret
     fill = [0xAA0003E3, 0xB4000082, 0x38001461, 0xF1000442, 0x54FFFFC1, 0xD65F03C0]
     program = bytearray(data - base + 4096)
     # ELF head, and one segment that may be read, written and executed
     struct.pack_into("<16sHHIQQQIHHHHHH", program, 0, b"\x7fELF\x02\x01\x01", 2, AARCH64, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)  # fmt: skip
     struct.pack_into("<IIQQQQQQ", program, 64, 1, 7, 0, base, base, len(program), len(program), 4096)
-    struct.pack_into("<12I2Q", program, start - base, *begin, data, kernel + linked.functions["kernel"])
+    struct.pack_into("<14I2Q", program, start - base, *begin, data, kernel + linked.functions["kernel"])
     struct.pack_into("<6I", program, memset - base, *fill)
     code = linked.at(kernel, {"memset": memset})
     program[kernel - base : kernel - base + len(code)] = code

@@ -11,11 +11,12 @@ import numpy as np
 from wimmel.compiler.chain import is_signed
 from wimmel.compiler.kernels.loops import (
     digits_of,
-    distances,
+    lanes_of,
     merge_neighbours,
     move_along,
     next_digits,
     offset_of,
+    over_columns,
     within_reach,
 )
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -130,8 +131,11 @@ class _Argmax:
         words = builder.arguments(block, "pp" + "i" * (7 + schedule.kept + 2 * axes))
         x, result, cells, cells_of_task, columns, columns_of_task, blocks, self.size, self.step, *words = words
         sizes, of_x, of_result = words[: schedule.kept], words[schedule.kept :][:axes], words[schedule.kept + axes :]
-        self.stride, self.result_stride = (self.step, self.step) if schedule.along else (of_x[-1], of_result[-1])
-        self.distances = [distances(builder, stride, schedule.lanes) for stride in (self.stride, self.result_stride)]
+        strides = (self.step, self.step) if schedule.along else (of_x[-1], of_result[-1])
+        self.x_lanes, self.result_lanes = (
+            lanes_of(builder, move, stride, schedule.lanes)
+            for move, stride in zip(schedule.moves, strides, strict=True)
+        )
 
         def task(number: Value) -> None:
             left = 0 if schedule.along else (number % blocks) * columns_of_task
@@ -161,7 +165,7 @@ class _Argmax:
             for vector, (best, place) in enumerate(_pairs(found)):
                 value = self.read(row, column + vector * lanes, lanes)
                 numbers = self.numbers(column + vector * lanes, lanes)
-                after += self.better(best, place, value, numbers + lane_numbers if lanes > 1 else numbers)
+                after += self.better(best, place, value, numbers + lane_numbers)
             return after
 
         def single(column: Value, best: Value, place: Value) -> list[Value]:
@@ -186,7 +190,7 @@ class _Argmax:
     def search_across(self, row: Value, there: Value, left: Number, right: Value) -> None:
         builder, lanes = self.builder, self.schedule.lanes
 
-        def search(column: Number, lanes: int, vectors: int = 1, mask: Value | None = None) -> None:
+        def search(column: Number, lanes: int, mask: Value | None = None, vectors: int = 1) -> None:
             def turn(number: Value, *found: Value) -> list[Value]:
                 line = builder.offset(row, number * self.step, self.kind)
                 numbers, after = self.numbers(number, lanes), []
@@ -196,19 +200,14 @@ class _Argmax:
 
             found = builder.loop(0, self.size, 1, turn, self.start(lanes) * vectors)
             for vector, (_, place) in enumerate(_pairs(found)):
-                self.write_places(builder.convert(place, "i64"), there, column + vector * lanes, mask)
+                self.result_lanes.store(builder.convert(place, "i64"), there, column + vector * lanes, mask)
 
-        if lanes > 1:
-            for vectors in dict.fromkeys((self.schedule.vectors, 1)):
-                wide = vectors * lanes
-                whole = left + ((right - left) // wide) * wide
-                builder.loop(left, whole, wide, lambda column, vectors=vectors: search(column, lanes, vectors))
-                left = whole
-        if self.masked:
-            rest = builder.compare("lt", left, right)
-            builder.when(rest, lambda: search(left, lanes, mask=builder.mask(right - left, lanes)))
-        else:
-            builder.loop(left, right, 1, lambda column: search(column, 1))
+        vectors = self.schedule.vectors
+        if vectors > 1:
+            whole = left + ((right - left) // (vectors * lanes)) * (vectors * lanes)
+            builder.loop(left, whole, vectors * lanes, lambda column: search(column, lanes, vectors=vectors))
+            left = whole
+        over_columns(builder, left, right, lanes, self.masked, search)
 
     # values
 

@@ -20,6 +20,10 @@ TASK_PRODUCTS = 1 << 16
 """Vector multiply-adds that one task does at least, where there are as many: some tens of microseconds."""
 
 
+NARROW = (4, 1)
+"""Pixels of the blocks for rows that are shorter than the schedule's."""
+
+
 @dataclass(frozen=True)
 class ConvolutionSchedule:
     """What a convolution's code depends on. Three spatial axes always; those that are missing have size 1.
@@ -67,11 +71,6 @@ class ConvolutionSchedule:
         return _Convolution(self, target, name).write()
 
 
-def halo(padding: Pairs) -> Pairs:
-    """How many zeros around a picture the kernel reads."""
-    return padding
-
-
 def conforms(place: Place) -> bool:
     """Whether an epilogue can read the place: neighbouring outputs are neighbours, or one number for all."""
     return place.shape[1] == 1 or place.strides[1] in (0, 1)
@@ -116,7 +115,8 @@ def plan_convolution(
     outputs, channels = weight.shape[0] // groups, weight.shape[1]
     if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         sizes, x, results, operands = _in_one_row(sizes, x, results, operands)
-    block = block_for(target, x.kind, outputs, sizes[2])
+    key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
+    block = chosen_block(key, target, x.kind, outputs, sizes[2])
     packed, steps = _packed(weight, groups, block, target)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     merged = groups == 1 and dilation[2] == 1 and channels > 0 and x.strides[1] == 1 and columns == channels
@@ -125,6 +125,15 @@ def plan_convolution(
     )
     panel = math.prod(weight.shape[1:]) * block.outputs
     return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, shape[0], sizes, target, label)]
+
+
+_CHOSEN: dict[object, Block] = {}
+
+
+def chosen_block(key: object, target: Target, kind: str, outputs: int, pixels: int) -> Block:
+    """The block that this process chose when it first met the key: other sizes of pictures then find their kernel
+    compiled. No bits depend on it."""
+    return _CHOSEN.setdefault(key, block_for(target, kind, outputs, pixels))
 
 
 def plan_products(
@@ -229,14 +238,18 @@ def _step(
         operands=tuple((place.strides[4], place.strides[1]) for place in operands),
         results=tuple((place.strides[4], 1) for place in results),
     )
-    rows = sizes[0] * sizes[1]
-    rows_of_task = min(rows, max(1, TASK_PRODUCTS // max(sizes[2] * panel // block.lanes, 1)))
-    row_blocks = -(-rows // rows_of_task)
-    numbers = [pictures, *sizes, rows_of_task, row_blocks, panel, by_picture, inner]
+    rows, width = sizes[0] * sizes[1], sizes[2]
+    columns = min(width, block.pixels * max(1, TASK_PRODUCTS // max(block.pixels * panel // block.lanes, 1)))
+    column_parts = max(1, width // columns)  # the last one takes the rest, so that each is at least a block wide
+    rows_of_task = 1
+    if column_parts == 1:
+        rows_of_task = min(rows, max(1, TASK_PRODUCTS // max(width * panel // block.lanes, 1)))
+    row_parts = -(-rows // rows_of_task)
+    numbers = [pictures, *sizes, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
-    tasks = pictures * schedule.groups * blocks * row_blocks
+    tasks = pictures * schedule.groups * blocks * row_parts * column_parts
     return Step(schedule, (x, packed, *results, *operands, *numbers), written, tasks, label)
 
 
@@ -248,24 +261,29 @@ class _Convolution:
         self.target = target
         self.builder = Builder(name)
         self.blocks = -(-schedule.outputs // schedule.block.outputs)
+        self.left: Number = 0
+        self.right: Number = 0
 
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "pp" + "p" * count + "i" * 9 + "iii" * (1 + count))
+        words = builder.arguments(argument, "pp" + "p" * count + "i" * 11 + "iii" * (1 + count))
         self.x, self.packed, *pointers = words[: 2 + count]
         words = words[2 + count :]
-        self.pictures, self.depth, self.height, self.width, rows_of_task, row_blocks, self.panel = words[:7]
-        self.packed_picture, self.length = words[7:9]
-        strides = [words[9 + 3 * i : 12 + 3 * i] for i in range(1 + count)]
+        self.pictures, self.depth, self.height, self.width, rows_of_task, self.row_parts = words[:6]
+        columns, self.column_parts, self.panel, self.packed_picture, self.length = words[6:11]
+        strides = [words[11 + 3 * i : 14 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
 
         def task(number: Value) -> None:
-            picture, group, block, part = self.decoded(number, row_blocks)
+            picture, group, block, part, column_part = self.decoded(number)
             first = part * rows_of_task
             last = builder.minimum(first + rows_of_task, self.depth * self.height)
+            self.left = column_part * columns
+            is_last = builder.compare("eq", column_part, self.column_parts - 1)
+            self.right = builder.select(is_last, self.width, self.left + columns)
             panel = (group * self.blocks + block) * self.panel + picture * self.packed_picture
             weights = builder.offset(self.packed, panel, schedule.block.kind)
 
@@ -285,18 +303,19 @@ class _Convolution:
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def decoded(self, number: Value, row_blocks: Value) -> tuple[Number, Number, Number, Number]:
-        """Picture, group, block of outputs and block of rows of a task."""
+    def decoded(self, number: Value) -> tuple[Number, Number, Number, Number, Number]:
+        """Picture, group, block of outputs, part of the rows and part of the columns of a task."""
         schedule = self.schedule
-        part, number = number % row_blocks, number // row_blocks
+        across, number = number % self.column_parts, number // self.column_parts
+        part, number = number % self.row_parts, number // self.row_parts
         if schedule.weights_first:
             picture, number = number % self.pictures, number // self.pictures
-            return picture, number // self.blocks, number % self.blocks, part
+            return picture, number // self.blocks, number % self.blocks, part, across
         block, number = number % self.blocks, number // self.blocks
-        return number // schedule.groups, number % schedule.groups, block, part
+        return number // schedule.groups, number % schedule.groups, block, part, across
 
     def row(self, picture: Number, group: Number, block: Number, row: Value, weights: Value, filled: int) -> None:
-        """One row of outputs: blocks of columns, the last one overlapping; single columns where the row is short."""
+        """One row of outputs: blocks of columns, the last one overlapping; narrower blocks where the row is short."""
         builder, schedule = self.builder, self.schedule
         plane, line = row // self.height, row % self.height
         by_picture, by_plane, by_line = self.x_strides
@@ -311,25 +330,22 @@ class _Convolution:
             place = picture * by_picture + plane * by_plane + line * by_line + output * by_output
             views.append(builder.offset(pointer, place, type_.kind))
 
-        pixels = schedule.block.pixels
-        narrow = replace(schedule.block, pixels=1)
-
-        def blocks() -> None:
-            end = self.width
+        def blocks(width: int) -> None:
+            block, last = replace(schedule.block, pixels=width), self.right - width
             builder.loop(
-                0, end, pixels,
-                lambda column: self.columns(
-                    schedule.block, x, weights, views, builder.minimum(column, end - pixels), filled
-                ),
+                self.left, self.right, width,
+                lambda column: self.columns(block, x, weights, views, builder.minimum(column, last), filled),
             )  # fmt: skip
 
-        def singles() -> None:
-            builder.loop(0, self.width, 1, lambda column: self.columns(narrow, x, weights, views, column, filled))
+        def widest(widths: list[int]) -> None:
+            width, *narrower = widths
+            if not narrower:
+                blocks(width)
+                return
+            fits = builder.compare("ge", self.width, width)
+            builder.when(fits, lambda: blocks(width), lambda: widest(narrower))
 
-        if pixels == 1:
-            singles()
-        else:
-            builder.when(builder.compare("ge", self.width, pixels), blocks, singles)
+        widest(sorted({schedule.block.pixels, *(width for width in NARROW if width < schedule.block.pixels)})[::-1])
 
     def columns(
         self, block: Block, x: Value, weights: Value, views: list[Value], column: Value, filled: int

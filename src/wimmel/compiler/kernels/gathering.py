@@ -13,11 +13,12 @@ from wimmel.compiler.chain import is_signed
 from wimmel.compiler.kernels.elements import merged_axes
 from wimmel.compiler.kernels.loops import (
     digits_of,
-    distances,
+    lanes_of,
     merge_neighbours,
     move_along,
     next_digits,
     offset_of,
+    over_columns,
     within_reach,
 )
 from wimmel.compiler.language import INDEX, Builder, Function, Number, Type, Value
@@ -156,7 +157,7 @@ def _take_step(
     *outer, inner = sizes
     rows, columns = math.prod(outer), min(inner, TASK_ELEMENTS)
     rows_of_task, blocks = max(1, TASK_ELEMENTS // inner), -(-inner // columns)
-    moves = tuple(move_along(view[-1]) for view in strides)
+    moves = (*(move_along(view[-1]) for view in strides[:2]), move_along(strides[2][-1] or 1))
     schedule = TakeSchedule(kind, indices.dtype, len(outer), moves, lanes)
     numbers = [rows, rows_of_task, inner, columns, blocks, size, step, *outer]
     numbers += [stride for view in strides for stride in view]
@@ -240,6 +241,11 @@ def _placed(builder: Builder, index: Value, dtype: str, size: Value) -> tuple[Va
     return builder.select(good, index, 0), good
 
 
+def _report(builder: Builder, bad: Value, status: Value) -> None:
+    one = builder.constant(INDEX, 1)
+    builder.when(builder.compare("ne", bad, 0), lambda: builder.store(one, status, 0))
+
+
 class _Take:
     def __init__(self, schedule: TakeSchedule, target: Target, name: str) -> None:
         self.schedule = schedule
@@ -256,8 +262,10 @@ class _Take:
         rows, rows_of_task, inner, columns, blocks, self.size, self.step = words[4:11]
         sizes, words = words[11 : 11 + schedule.axes], words[11 + schedule.axes :]
         strides = [words[view * (schedule.axes + 1) :][: schedule.axes + 1] for view in range(3)]
-        self.along = [view[-1] for view in strides]
-        self.distances = [distances(builder, stride, schedule.lanes) for stride in self.along]
+        self.lanes = [
+            lanes_of(builder, move, view[-1], schedule.lanes)
+            for move, view in zip(schedule.moves, strides, strict=True)
+        ]
 
         def task(number: Value) -> None:
             first, left = (number // blocks) * rows_of_task, (number % blocks) * columns
@@ -268,33 +276,29 @@ class _Take:
                     builder.offset(pointer, offset_of(digits, view[:-1]), kind)
                     for pointer, view, kind in zip(pointers, strides, self.kinds, strict=True)
                 ]
-                bad = self.row_of_one(there, left, right, bad) if self.is_rowwise else self.row(there, left, right, bad)
+                bad = (self.row_of_one if schedule.moves[1] == "still" else self.row)(there, left, right, bad)
                 return [bad, *next_digits(builder, digits, sizes)]
 
-            start = [builder.constant(INDEX, 0), *digits_of(builder, first, sizes)]
-            bad, *_ = builder.loop(first, builder.minimum(first + rows_of_task, rows), 1, row, start)
-            one = builder.constant(INDEX, 1)
-            builder.when(builder.compare("ne", bad, 0), lambda: builder.store(one, status, 0))
+            carried = [builder.constant(INDEX, 0), *digits_of(builder, first, sizes)]
+            bad = builder.loop(first, builder.minimum(first + rows_of_task, rows), 1, row, carried)[0]
+            _report(builder, bad, status)
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    @property
-    def is_rowwise(self) -> bool:
-        """Whether a row has one index."""
-        return self.schedule.moves[1] == "still"
-
     def row_of_one(self, there: list[Value], left: Value, right: Value, bad: Value) -> Value:
+        """One index for all of it."""
         builder = self.builder
-        index = builder.load(there[1], 0, Type(self.index_kind))
+        _, index, result = there
+        index = builder.load(index, 0, Type(self.index_kind))
         place, good = _placed(builder, index, self.schedule.index_dtype, self.size)
         x = builder.offset(there[0], place * self.step, self.schedule.kind)
 
-        def copied(column: Value, bad: Value, lanes: int, mask: Value | None) -> Value:
-            self.store(self.read(0, x, column, lanes, mask), there[2], column, mask)
-            return bad
+        def copied(column: Value, lanes: int, mask: Value | None) -> None:
+            value = self.lanes[0].load(x, column, Type(self.schedule.kind, lanes), mask)
+            self.lanes[2].store(value, result, column, mask)
 
-        self.columns(left, right, bad, copied)
+        over_columns(builder, left, right, self.schedule.lanes, self.masked, copied)
         return bad | builder.convert(good ^ 1, "i64", signed=False)
 
     def row(self, there: list[Value], left: Value, right: Value, bad: Value) -> Value:
@@ -302,60 +306,19 @@ class _Take:
         builder = self.builder
         x, indices, result = there
 
-        def taken(column: Value, bad: Value, lanes: int, mask: Value | None) -> Value:
-            index = self.read(1, indices, column, lanes, mask)
+        def taken(column: Value, lanes: int, mask: Value | None, bad: Value) -> Value:
+            index = self.lanes[1].load(indices, column, Type(self.index_kind, lanes), mask)
             place, good = _placed(builder, index, self.schedule.index_dtype, self.size)
             place = place * builder.broadcast(self.step, lanes)
-            pointer = builder.offset(x, column * self.along[0], self.schedule.kind)
-            if lanes == 1:
-                value = builder.load(pointer, place, Type(self.schedule.kind))
-            else:
-                place = place + builder.convert(self.distances[0], "i64")
-                value = builder.gather(pointer, place, Type(self.schedule.kind, lanes), mask)
-            self.store(value, result, column, mask)
+            type_ = Type(self.schedule.kind, lanes)  # along the axes of the indices x moves by them alone
+            value = builder.load(x, place, type_) if lanes == 1 else builder.gather(x, place, type_, mask)
+            self.lanes[2].store(value, result, column, mask)
             wrong = good ^ 1
             if mask is not None:
                 wrong = wrong & mask
             return builder.select(builder.folded(wrong, lambda a, b: a | b), 1, bad)
 
-        return self.columns(left, right, bad, taken)
-
-    def columns(self, left: Value, right: Value, bad: Value, body: Callable[..., Value]) -> Value:
-        builder, lanes = self.builder, self.schedule.lanes
-        if lanes > 1:
-            whole = left + ((right - left) // lanes) * lanes
-            (bad,) = builder.loop(left, whole, lanes, lambda column, bad: body(column, bad, lanes, None), [bad])
-            left = whole
-        if not self.masked:
-            (bad,) = builder.loop(left, right, 1, lambda column, bad: body(column, bad, 1, None), [bad])
-            return bad
-        rest = builder.compare("lt", left, right)
-        (bad,) = builder.when(rest, lambda: body(left, bad, lanes, builder.mask(right - left, lanes)), lambda: bad)
-        return bad
-
-    def read(self, view: int, pointer: Value, column: Value, lanes: int, mask: Value | None) -> Value:
-        builder, move, type_ = self.builder, self.schedule.moves[view], Type(self.kinds[view], lanes)
-        if move == "still":
-            return builder.broadcast(builder.load(pointer, 0, type_.of(1)), lanes)
-        if move == "next":
-            return builder.load(pointer, column, type_, mask)
-        pointer = builder.offset(pointer, column * self.along[view], type_.kind)
-        return (
-            builder.load(pointer, 0, type_)
-            if lanes == 1
-            else builder.gather(pointer, self.distances[view], type_, mask)
-        )
-
-    def store(self, value: Value, pointer: Value, column: Value, mask: Value | None) -> None:
-        builder, move = self.builder, self.schedule.moves[2]
-        if move == "next":
-            builder.store(value, pointer, column, mask)
-            return
-        pointer = builder.offset(pointer, column * self.along[2], value.type.kind)
-        if value.type.lanes == 1:
-            builder.store(value, pointer, 0)
-        else:
-            builder.scatter(value, pointer, self.distances[2], mask)
+        return over_columns(builder, left, right, self.schedule.lanes, self.masked, taken, [bad])[0]
 
 
 class _ScatterAdd:
@@ -394,11 +357,12 @@ class _ScatterAdd:
                 source = builder.offset(g, offset_of(digits, of_g[:-1]), self.kind)
                 there = builder.offset(result, offset_of(digits, of_result[:-1]), self.kind)
 
+                def over(body: Callable[[Value, int, Value | None], None]) -> None:
+                    over_columns(builder, left, right, schedule.lanes, self.masked, body)
+
                 def zeroed(place: Value) -> None:
                     line = builder.offset(there, place * step, self.kind)
-                    self.columns(left, right, lambda column, lanes, mask: builder.store(
-                        builder.constant(Type(self.kind, lanes), 0), line, column, mask
-                    ))  # fmt: skip
+                    over(lambda column, lanes, mask: builder.store(self.zeros(lanes), line, column, mask))
 
                 def added(_: Value, bad: Value, *digits: Value) -> list[Value]:
                     index = builder.load(indices, offset_of(digits, of_indices), self.index_type)
@@ -406,37 +370,26 @@ class _ScatterAdd:
                     here = good & builder.compare("ge", place, start) & builder.compare("lt", place, stop)
                     term = builder.offset(source, offset_of(digits, of_positions), self.kind)
                     line = builder.offset(there, place * step, self.kind)
-                    builder.when(here, lambda: self.columns(left, right, lambda *at: self.add(term, line, *at)))
+                    builder.when(here, lambda: over(lambda *at: self.add(term, line, *at)))
                     bad = bad | builder.convert(good ^ 1, "i64", signed=False)
                     return [bad, *next_digits(builder, digits, counts)]
 
                 builder.loop(start, stop, 1, zeroed)
-                zeros = [builder.constant(INDEX, 0)] * axes
-                bad, *_ = builder.loop(0, positions, 1, added, [bad, *zeros])
+                bad = builder.loop(0, positions, 1, added, [bad, *(builder.constant(INDEX, 0) for _ in counts)])[0]
                 return [bad, *next_digits(builder, digits, sizes)]
 
-            last = builder.minimum(first + rows_of_task, rows)
-            bad, *_ = builder.loop(first, last, 1, row, [builder.constant(INDEX, 0), *digits_of(builder, first, sizes)])
-            one = builder.constant(INDEX, 1)
-            builder.when(builder.compare("ne", bad, 0), lambda: builder.store(one, status, 0))
+            carried = [builder.constant(INDEX, 0), *digits_of(builder, first, sizes)]
+            bad = builder.loop(first, builder.minimum(first + rows_of_task, rows), 1, row, carried)[0]
+            _report(builder, bad, status)
 
         builder.loop(begin, end, 1, task)
         return builder.function()
+
+    def zeros(self, lanes: int) -> Value:
+        return self.builder.constant(Type(self.kind, lanes), 0)
 
     def add(self, term: Value, line: Value, column: Number, lanes: int, mask: Value | None) -> None:
         builder, type_ = self.builder, Type(self.kind, lanes)
         there, value = builder.load(line, column, type_, mask), builder.load(term, column, type_, mask)
         total = there | value if self.kind == "i1" else there + value
         builder.store(total, line, column, mask)
-
-    def columns(self, left: Value, right: Value, body: Callable[[Value, int, Value | None], None]) -> None:
-        builder, lanes = self.builder, self.schedule.lanes
-        if lanes > 1:
-            whole = left + ((right - left) // lanes) * lanes
-            builder.loop(left, whole, lanes, lambda column: body(column, lanes, None))
-            left = whole
-        if self.masked:
-            rest = builder.compare("lt", left, right)
-            builder.when(rest, lambda: body(left, lanes, builder.mask(right - left, lanes)))
-        else:
-            builder.loop(left, right, 1, lambda column: body(column, 1, None))

@@ -110,6 +110,7 @@ class Lanes:
         return builder.gather(there, self.distances, type_, mask)
 
     def store(self, value: Value, pointer: Value, column: Number, mask: Value | None = None) -> None:
+        """For views that move."""
         builder = self.builder
         if self.move == "next":
             builder.store(value, pointer, column, mask)

@@ -7,9 +7,9 @@ import math
 from collections.abc import Sequence
 
 from wimmel.compiler.chain import Chain, Line
-from wimmel.compiler.kernels.convolution import plan_products, zero
+from wimmel.compiler.kernels.convolution import chosen_block, plan_products, zero
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.microkernel import Block, block_for
+from wimmel.compiler.kernels.microkernel import Block
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
@@ -46,7 +46,7 @@ def plan_matmul(
     a, b = a.stretched((*batch, rows, inner)), b.stretched((*batch, inner, columns))
     if a.kind not in ("f32", "f64"):
         return _of_whole_numbers(a, b, results[0], target, label)
-    block = block_for(target, a.kind, columns, rows)
+    block = chosen_block((target, a.kind, columns), target, a.kind, columns, rows)
     packed, by_batch, steps = _packed(b, block, target)
 
     def merged(place: Place, ready: bool) -> Place:

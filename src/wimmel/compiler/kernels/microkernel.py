@@ -57,11 +57,16 @@ WORTH = {1: 0.9, 2: 1.0, 3: 0.95, 4: 0.85}
 """Measured throughput of blocks of so many vectors, relative to the best, when no lane is wasted."""
 
 
+FEWEST = 7
+"""Blocks are planned for rows of at least so many pixels; shorter ones run the narrower code that every kernel has."""
+
+
 def block_for(target: Target, kind: str, outputs: int, pixels: int) -> Block:
     """The block for so many outputs and pixels in a row: the one that wastes the fewest lanes and registers.
 
     Every accumulator is a register; one more holds the broadcast element, and one for each vector of b.
     """
+    pixels = max(pixels, FEWEST)
     lanes = target.lanes(kind)
     while lanes > 1 and lanes // 2 >= outputs:
         lanes //= 2

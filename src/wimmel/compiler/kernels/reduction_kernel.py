@@ -1,4 +1,4 @@
-"""The kernel of a reduction: loops that add up or compare what a chain makes of its operands, planned by `reduction`."""
+"""The kernel of a reduction: loops that add up or compare what a chain makes of its operands. `reduction` plans it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wimmel.compiler.chain import Chain, converted, extremum, is_signed
-from wimmel.compiler.kernels.loops import digits_of, distances, next_digits, offset_of
+from wimmel.compiler.kernels.loops import digits_of, lanes_of, next_digits, offset_of
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF
 from wimmel.compiler.targets import Target
@@ -105,10 +105,11 @@ class _Reduction:
             for view, move in enumerate(schedule.moves)
             if move == "scalar"
         }
-        self.distances = {
-            view: distances(builder, self.along_lanes(view), schedule.lanes)
+        lane = -1 if schedule.along else schedule.kept
+        self.lanes = {
+            view: lanes_of(builder, move, self.strides[view][lane], schedule.lanes)
             for view, move in enumerate(schedule.moves)
-            if move == "far"
+            if move in ("next", "far")
         }
 
         def task(number: Value) -> None:
@@ -145,11 +146,9 @@ class _Reduction:
             return
 
         def group(column: Value, block: _Block) -> None:
-            there = [
-                pointer if schedule.moves[view] in ("scalar", "still")
-                else builder.offset(pointer, column * self.along_lanes(view), self.types[view].kind)
-                for view, pointer in enumerate(views)
-            ]  # fmt: skip
+            there = list(views)
+            for view, lanes in self.lanes.items():
+                there[view] = builder.offset(views[view], column * lanes.stride, self.types[view].kind)
             for vector, total in enumerate(self.totals(there, block)):
                 self.finish(there, total, vector * block.lanes, block.mask)
 
@@ -309,42 +308,28 @@ class _Reduction:
             total = builder.convert(total, "i1")
         read = [self.read(view, views[view], place, lanes, mask) for view in range(result + 1, len(views))]
         (value,) = self.schedule.epilogue.emit(builder, self.target, [total, *read])
-        value = builder.broadcast(value, lanes)
-        pointer = views[result]
-        if self.schedule.along or self.schedule.moves[result] == "next":
-            builder.store(value, pointer, place, mask)
-        elif lanes == 1:
-            builder.store(value, pointer, place * self.along_lanes(result))
+        if result in self.lanes:
+            self.lanes[result].store(builder.broadcast(value, lanes), views[result], place, mask)
         else:
-            pointer = builder.offset(pointer, place * self.along_lanes(result), value.type.kind)
-            builder.scatter(value, pointer, self.distances[result], mask)
+            builder.store(value, views[result], 0)
 
     def read(self, view: int, pointer: Value, place: Number, lanes: int, mask: Value | None) -> Value:
-        builder, move, type_ = self.builder, self.schedule.moves[view], self.types[view]
-        if move == "scalar":
+        """One element where the operand does not move along the lanes."""
+        if view in self.lanes:
+            return self.lanes[view].load(pointer, place, self.types[view].of(lanes), mask)
+        if view in self.scalars:
             return self.scalars[view]
-        if move == "still":
-            return builder.load(pointer, 0, type_)
-        if move == "next":
-            return builder.load(pointer, place, type_.of(lanes), mask)
-        pointer = builder.offset(pointer, place * self.along_lanes(view), type_.kind)
-        if lanes == 1:
-            return builder.load(pointer, 0, type_)
-        return builder.gather(pointer, self.distances[view], type_.of(lanes), mask)
+        return self.builder.load(pointer, 0, self.types[view])
 
     def stills(self, pointers: list[Value]) -> dict[int, Value]:
         """The elements of operands that do not move along the lanes."""
         return {
             view: self.read(view, pointer, 0, 1, None)
             for view, pointer in enumerate(pointers)
-            if self.schedule.moves[view] in ("scalar", "still")
+            if view not in self.lanes
         }
 
     # pointers
-
-    def along_lanes(self, view: int) -> Value:
-        """The stride along the lanes."""
-        return self.strides[view][-1 if self.schedule.along else self.schedule.kept]
 
     def moved(self, view: int, pointer: Value, digits: Sequence[Value], first: int = 0) -> Value:
         """The pointer at a place along the axes from the first one on."""

@@ -62,8 +62,8 @@ class Slot(IntEnum):
 
 
 class Call(IntEnum):
-    """Words of one call of a program. A row of steps is kernel, arguments, tasks; a row of bindings is where the address
-    goes, of which array, bytes to add."""
+    """Words of one call of a program. A row of steps is kernel, arguments, tasks; a row of bindings is where to write
+    an address, of which array, how many bytes further."""
 
     POOL = 0
     STEPS = 1
@@ -98,9 +98,8 @@ def functions(target: Target, array_data: int) -> dict[str, Function]:
 
 
 def _run(target: Target, array_data: int) -> Function:
-    code = _Code("wimmel_run", target)
-    builder = code.builder
-    call, threads = builder.parameter(POINTER), builder.parameter(INDEX)
+    code = _Code("wimmel_run", target, POINTER, INDEX)
+    builder, (call, threads) = code.builder, code.parameters
     saved = code.floating_point()
     code.set_floating_point(None)
     _bind(code, call, array_data)
@@ -236,9 +235,8 @@ def _wake_next(code: _Code, pool: Value, number: Value) -> None:
 
 
 def _work(target: Target) -> Function:
-    code = _Code("wimmel_work", target)
-    builder = code.builder
-    slot = builder.parameter(POINTER)
+    code = _Code("wimmel_work", target, POINTER)
+    builder, (slot,) = code.builder, code.parameters
     pool, number = code.read(slot, Slot.POOL, POINTER), code.read(slot, Slot.NUMBER)
     finished, stop = code.at(pool, Pool.FINISHED), code.at(pool, Pool.STOP)
 
@@ -285,9 +283,8 @@ def _work(target: Target) -> Function:
 
 
 def _stop(target: Target) -> Function:
-    code = _Code("wimmel_stop", target)
-    builder = code.builder
-    pool, workers = builder.parameter(POINTER), builder.parameter(INDEX)
+    code = _Code("wimmel_stop", target, POINTER, INDEX)
+    builder, (pool, workers) = code.builder, code.parameters
     builder.let("atomic_add", INDEX, code.at(pool, Pool.STOP), builder.index(1))
 
     def rouse(worker: Value) -> None:
@@ -307,8 +304,9 @@ def _clock(target: Target) -> Function:
 class _Code:
     """A builder, with words for what the driver does all the time."""
 
-    def __init__(self, name: str, target: Target) -> None:
+    def __init__(self, name: str, target: Target, *parameters: Type) -> None:
         self.builder = Builder(name)
+        self.parameters = [self.builder.parameter(type_) for type_ in parameters]
         self.target = target
         self.system = system_of(target.triple)
         self.is_x86 = target.triple.startswith("x86_64")

@@ -164,10 +164,10 @@ class NativeRunner:
     def _bind(
         self, instance: _Instance, prepared: _Prepared, arrays: list[np.ndarray], outputs: list[np.ndarray]
     ) -> None:
-        self._bind_new(instance.words, instance.arrays, *map(id, arrays), *map(id, outputs))
+        self._bind_new(instance.words.data, instance.arrays, *map(id, arrays), *map(id, outputs))
         if instance.prepared != prepared.number:
             self._bind_old(
-                instance.words, instance.arrays + 8 * self._new_count, id(prepared.kept), *map(id, prepared.arrays)
+                instance.words.data, instance.arrays + 8 * self._new_count, id(prepared.kept), *map(id, prepared.arrays)
             )
             instance.prepared = prepared.number
 
@@ -231,7 +231,7 @@ class NativeRunner:
         steps = self.program.preparations
         if steps:
             instance = self._new_instance(self._table_of(steps))
-            self._bind_old(instance.words, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
+            self._bind_old(instance.words.data, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
             threads = min(get_num_threads(), max(step.tasks for step in steps))
             self._workers.provide(threads - 1)
             if self._workers.run(instance.call, threads):
@@ -250,7 +250,9 @@ class NativeRunner:
 
     def _located(self, new: list[Buffer], old: list[Buffer]) -> dict[Buffer, Location]:
         program, kept = self.program, ARRAYS + len(new)
-        self._constants = {buffer: np.require(array, buffer.dtype, "CA") for buffer, array in program.constants.items()}
+        self._constants = {
+            buffer: np.require(array, buffer.dtype, ["C", "A"]) for buffer, array in program.constants.items()
+        }
         return {
             **{buffer: (FIXED, array.ctypes.data) for buffer, array in self._constants.items()},
             **{buffer: (ARENA, begin) for buffer, begin in program.arena.items()},
@@ -303,7 +305,7 @@ def _fitting(array: Any, elements: int, dtype: np.dtype) -> np.ndarray:
     array = np.asarray(array)
     if array.size != elements or array.dtype.newbyteorder("=") != dtype:
         raise ValueError(f"The program takes {elements} elements of {dtype} here; got {array.dtype} {array.shape}.")
-    return np.require(array, dtype, "CA")
+    return np.require(array, dtype, ["C", "A"])
 
 
 def _deliver(outputs: list[np.ndarray], results: list[np.ndarray]) -> None:

@@ -55,7 +55,7 @@ def cores(root: Path = Path("/")) -> int:
     """
     allowed = os.sched_getaffinity(0)
     distinct = len({_siblings(root, number) for number in allowed})
-    return max(1, min(distinct, math.floor(_quota(root))))
+    return max(1, int(min(distinct, _quota(root))))
 
 
 def _siblings(root: Path, number: int) -> str:
