@@ -9,6 +9,7 @@ Values are numbered: the inputs first, then the lines. `ROWS` has one row for ea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -153,7 +154,7 @@ def extremum(builder: Builder, predicate: str, a: Value, b: Value, unsigned: boo
     if b.literal is not None and a.literal is None:
         a, b = b, a  # the comparison below gives its second operand where one is NaN
     chosen = builder.select(builder.compare(predicate, a, b, unsigned), a, b)
-    if not a.type.is_float or a.literal is not None:
+    if not a.type.is_float or (a.literal is not None and a.literal == a.literal):
         return chosen
     return builder.select(builder.compare("unordered", a, a), a, chosen)
 
@@ -252,5 +253,8 @@ ROWS: dict[str, Row] = {
 
 
 def literal(value: Any) -> bool:
-    """Whether a constant is written into the code. Others are arguments, so that code is not compiled for each."""
-    return value in (0, 1, -1, 2, 0.5, float("inf"), float("-inf")) or value != value
+    """Whether a constant is written into the code. Others are arguments, so that code is not compiled for each; so is
+    -0.0, which equals 0 but is not the same."""
+    if value == 0:
+        return math.copysign(1, value) > 0
+    return value in (1, -1, 2, 0.5, math.inf, -math.inf) or value != value

@@ -10,6 +10,7 @@ import numpy as np
 
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels import (
+    argmax,
     border,
     convolution,
     depthwise,
@@ -309,7 +310,7 @@ def _reduction(planner: _Planner, region: Region) -> None:
     planner.add(
         reduction.plan_reduction(
             anchor.primitive.name, region.chain, operands, anchor.attributes["axes"], result, planner.target,
-            region.name,
+            region.name, shape=region.shape,
         )
     )  # fmt: skip
 
@@ -318,7 +319,7 @@ def _argmax(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     x = planner.place(anchor.inputs[0])
     planner.add(
-        reduction.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name)
+        argmax.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name)
     )
 
 

@@ -6,8 +6,8 @@ import subprocess
 
 import numpy as np
 import pytest
-from compiler.objects.sample import KERNEL
 
+from compiler.objects.sample import KERNEL
 from wimmel.compiler.objects import NativeUnavailable, compile_modules
 from wimmel.compiler.objects.elf import AARCH64, X86_64, image
 from wimmel.compiler.objects.loading import load

@@ -85,7 +85,7 @@ def plan_border(place: Place, halo: Pairs, target: Target, value: float = 0, lab
     """
     pictures, channels, *spatial = place.shape
     picture, _, *strides = with_halo(place.dtype, place.shape, halo).strides
-    assert pictures <= 1 or (picture, *strides) == (place.strides[0], *place.strides[2:]), (place, halo)
+    assert tuple(strides) == place.strides[2:] and (pictures <= 1 or picture == place.strides[0]), (place, halo)
     head = sum(before * stride for (before, _), stride in zip(halo, strides, strict=True))
     rows, row = math.prod(spatial[:-1]), spatial[-1] * channels
     border = picture - rows * row
@@ -95,13 +95,15 @@ def plan_border(place: Place, halo: Pairs, target: Target, value: float = 0, lab
     parts = max(1, min(rows, border // TASK_ELEMENTS))
     rows_of_part = max(1, -(-rows // parts))
     parts = max(1, -(-rows // rows_of_part))
+    pieces = pictures * parts
+    pieces_of_task = max(1, TASK_ELEMENTS * parts // border)
     item = np.dtype(place.dtype).itemsize
     bits = int.from_bytes(np.asarray(value, place.dtype).tobytes(), "little", signed=True)
     schedule = BorderSchedule(len(spatial) - 1, f"i{8 * item}")
     begin = Place(place.buffer, place.offset - head, (), ())
     sizes = (max(1, size) for size in spatial[:-1])
-    numbers = (bits, head, rows, row, picture, rows_of_part, parts, *sizes, *strides[:-1])
-    return [Step(schedule, (begin, *numbers), (place.buffer,), pictures * parts, label)]
+    numbers = (bits, head, rows, row, picture, rows_of_part, parts, pieces, pieces_of_task, *sizes, *strides[:-1])
+    return [Step(schedule, (begin, *numbers), (place.buffer,), -(-pieces // pieces_of_task), label)]
 
 
 class _Border:
@@ -112,17 +114,16 @@ class _Border:
         self.masked = target.masks(schedule.kind)
 
     def write(self) -> Function:
-        """A task is some rows of a picture: the runs before each, and with the last one also that behind it."""
+        """A piece is some rows of a picture: the runs before each, and with the last row also that behind it."""
         builder, axes, kind = self.builder, self.schedule.axes, self.schedule.kind
         block, begin, end, _ = builder.kernel()
-        pointer, bits, head, rows, row, picture, rows_of_part, parts, *words = builder.arguments(
-            block, "p" + "i" * (7 + 2 * axes)
-        )
+        words = builder.arguments(block, "p" + "i" * (9 + 2 * axes))
+        pointer, bits, head, rows, row, picture, rows_of_part, parts, pieces, pieces_of_task, *words = words
         sizes, strides = words[:axes], words[axes:]
         self.value = builder.convert(bits, kind)
         self.vector = builder.broadcast(self.value, self.lanes)
 
-        def task(number: Value) -> None:
+        def piece(number: Value) -> None:
             self.picture = builder.offset(pointer, (number // parts) * picture, kind)
             first = (number % parts) * rows_of_part
             last = builder.minimum(first + rows_of_part, rows)
@@ -141,11 +142,12 @@ class _Border:
             behind = builder.select(builder.compare("ge", last, rows), picture, written)
             self.fill(written, behind)
 
-        builder.loop(begin, end, 1, task)
+        first, last = begin * pieces_of_task, builder.minimum(end * pieces_of_task, pieces)
+        builder.loop(first, last, 1, piece)
         return builder.function()
 
     def fill(self, begin: Value, end: Value) -> None:
-        """From begin to end, in vectors of which the last ends there; what is shorter than one, by a mask or one by one."""
+        """From begin to end, in vectors of which the last ends there; less is masked, or done one by one."""
         builder, lanes = self.builder, self.lanes
 
         def vectors() -> None:

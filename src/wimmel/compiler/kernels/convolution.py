@@ -88,6 +88,7 @@ def plan_convolution(
     groups: int,
     target: Target,
     label: str = "",
+    by_group: int | None = None,
 ) -> list[Step]:
     """The steps of a convolution: packing the weights, then the products.
 
@@ -102,22 +103,30 @@ def plan_convolution(
         The epilogue, whose first input is the convolution.
     operands : sequence of Place
         The chain's other inputs, stretched to the results' shape, each conforming.
+    stride, dilation : tuple of int
+    padding : pairs
+        May be negative: then so much of x is left out.
+    groups : int
+    target : Target
+    label : str
+    by_group : int, optional
+        Elements from the weights of one group to those of the next, if not the groups' outputs follow each other.
     """
     shape = results[0].shape
     if 0 in shape:
         return []
     axes = len(shape) - 2
-    sizes, weight = _three(shape[2:], 1), _with_three_axes(weight)
-    stride, dilation = _three(stride, 1), _three(dilation, 1)
-    x = _padded(_with_three_axes(x), _three(padding, (0, 0)))
-    results = [_with_three_axes(place) for place in results]
-    operands = [_with_three_axes(place) for place in operands]
+    sizes, weight = three(shape[2:], 1), with_three_axes(weight)
+    stride, dilation = three(stride, 1), three(dilation, 1)
+    x = padded(with_three_axes(x), three(padding, (0, 0)))
+    results = [with_three_axes(place) for place in results]
+    operands = [with_three_axes(place) for place in operands]
     outputs, channels = weight.shape[0] // groups, weight.shape[1]
     if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
-        sizes, x, results, operands = _in_one_row(sizes, x, results, operands)
+        sizes, x, results, operands = in_one_row(sizes, x, results, operands)
     key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
     block = chosen_block(key, target, x.kind, outputs, sizes[2])
-    packed, steps = _packed(weight, groups, block, target)
+    packed, steps = _packed(weight, groups, by_group, block, target)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     merged = groups == 1 and dilation[2] == 1 and channels > 0 and x.strides[1] == 1 and columns == channels
     schedule = ConvolutionSchedule(
@@ -151,11 +160,11 @@ def plan_products(
     return _step(schedule, a, packed, by_picture, panel, inner, results, operands, pictures, sizes, target, label)
 
 
-def _three(values: Sequence, missing: object) -> tuple:
+def three(values: Sequence, missing: object) -> tuple:
     return (missing,) * (3 - len(values)) + tuple(values)
 
 
-def _with_three_axes(place: Place) -> Place:
+def with_three_axes(place: Place) -> Place:
     extra = 5 - len(place.shape)
     return Place(
         place.buffer,
@@ -165,13 +174,13 @@ def _with_three_axes(place: Place) -> Place:
     )
 
 
-def _padded(x: Place, padding: Pairs) -> Place:
+def padded(x: Place, padding: Pairs) -> Place:
     """Where the first tap of the first output reads."""
     back = sum(before * stride for (before, _), stride in zip(padding, x.strides[2:], strict=True))
     return replace(x, offset=x.offset - back)
 
 
-def _in_one_row(
+def in_one_row(
     sizes: Shape, x: Place, results: Sequence[Place], operands: Sequence[Place]
 ) -> tuple[Shape, Place, list[Place], list[Place]]:
     """With one tap and stride 1, all pixels of a picture that follow each other in all views are one row."""
@@ -188,7 +197,9 @@ def _in_one_row(
     return sizes, views[0], views[1 : 1 + len(results)], views[1 + len(results) :]
 
 
-def _packed(weight: Place, groups: int, block: Block, target: Target) -> tuple[Place, list[Step]]:
+def _packed(
+    weight: Place, groups: int, by_group: int | None, block: Block, target: Target
+) -> tuple[Place, list[Step]]:
     """The weights as (group, block of outputs, taps, channel, output in the block), neighbouring in that order, and the
     steps that put them there. Outputs that fill the last block up are zero."""
     outputs, channels, taps = weight.shape[0] // groups, weight.shape[1], weight.shape[2:]
@@ -196,6 +207,7 @@ def _packed(weight: Place, groups: int, block: Block, target: Target) -> tuple[P
     shape = (groups, whole + bool(rest), *taps, channels, block.outputs)
     packed = row_major(Buffer(weight.dtype, math.prod(shape), name="packed weights"), shape)
     by_output, by_channel, *by_tap = weight.strides
+    by_group = outputs * by_output if by_group is None else by_group
     steps: list[Step] = []
     identity = Chain.identity(weight.dtype)
 
@@ -204,7 +216,7 @@ def _packed(weight: Place, groups: int, block: Block, target: Target) -> tuple[P
             weight.buffer,
             weight.offset + first * by_output,
             (groups, blocks, *taps, channels, count),
-            (outputs * by_output, block.outputs * by_output, *by_tap, by_channel, by_output),
+            (by_group, block.outputs * by_output, *by_tap, by_channel, by_output),
         )
 
     def part(first: int, blocks: int, start: int, count: int) -> Place:

@@ -39,6 +39,7 @@ def plan_reduction(
     label: str = "",
     epilogue: Chain | None = None,
     others: Sequence[Place] = (),
+    shape: Shape | None = None,
 ) -> list[Step]:
     """The steps that write the sum or maximum, over some axes, of what a chain makes of its operands.
 
@@ -48,7 +49,7 @@ def plan_reduction(
     chain : Chain
         With one result.
     operands : sequence of Place
-        One for each of the chain's inputs, of one shape (stretched to it where they broadcast); at least one.
+        One for each of the chain's inputs, of one shape (stretched to it where they broadcast).
     axes : sequence of int
         The axes that are reduced; for a maximum, of sizes above 0.
     result : Place
@@ -61,12 +62,14 @@ def plan_reduction(
         What to write: a chain of the sum or maximum, and of `others`.
     others : sequence of Place
         One for each further input of the epilogue, of the result's shape.
+    shape : shape, optional
+        The operands'; needed only where there are none.
 
     Returns
     -------
     list of Step, empty where the result has no elements
     """
-    shape = operands[0].shape
+    shape = operands[0].shape if shape is None else shape
     left = [axis for axis in range(len(shape)) if axis not in axes]
     results = [result, *others]
     assert all(place.shape == shape for place in operands), [place.shape for place in operands]
@@ -162,6 +165,9 @@ def _loops(
         for row in kept_strides:
             row.append(row.pop(best))
     lanes = within_reach(lanes, (view[-1] for view in (reduced_strides if along else kept_strides)))
+    if len(reduced) == 2:  # one loop more, so that a picture less needs no other kernel
+        for row, first in ((reduced, 1), *((view, 0) for view in reduced_strides)):
+            row.insert(0, first)
     strides = [[*a, *b] for a, b in zip(kept_strides, reduced_strides, strict=False)]
     return _Loops(along, lanes, kept, columns, reduced[:-1], reduced[-1], strides, kept_strides[len(operands) :])
 

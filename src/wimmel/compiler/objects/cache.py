@@ -136,14 +136,16 @@ class _Folder:
             file = self._open(name, os.O_RDONLY)
         except OSError:
             return None
-        with os.fdopen(file, "rb") as stream:
-            status = os.fstat(stream.fileno())
-            if not stat.S_ISREG(status.st_mode) or (sys.platform != "win32" and _distrust(status) is not None):
+        try:
+            status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode) or _distrust(status) is not None:
                 return None
-            try:
+            with os.fdopen(file, "rb", closefd=False) as stream:
                 content = stream.read()
-            except OSError:
-                return None
+        except OSError:
+            return None
+        finally:
+            os.close(file)
         if time.time() - status.st_mtime > DAY:
             self._touch(name)
         return _checked(key, content)

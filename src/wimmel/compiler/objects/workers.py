@@ -76,7 +76,10 @@ def compile_modules(
                 else:
                     helpers.append(helper)
         batch.close()
-        batch.serve(first)
+        try:
+            batch.serve(first)
+        except Exception as error:
+            batch.fail(error)
         for thread in helpers:
             thread.join()
         batch.check()
@@ -138,10 +141,19 @@ class _Batch:
             else:
                 self.serve(process)
         except BaseException as error:
-            self._fail(error)
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> None:
+        """The first error counts. Nobody goes on then."""
+        with self._changed:
+            self._error = self._error or error
+            self._changed.notify_all()
+            for process in self.workers:
+                process.kill()
 
     def stop(self) -> None:
-        self._fail(CompilationFailed("the compilation was abandoned"))
+        """Ends the processes."""
+        self.fail(CompilationFailed("the compilation was abandoned"))
         with self._changed:
             workers, self.workers = self.workers, []
         for process in workers:
@@ -154,11 +166,6 @@ class _Batch:
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
-
-    def _fail(self, error: BaseException) -> None:
-        with self._changed:
-            self._error = self._error or error
-            self._changed.notify_all()
 
     def _next(self) -> tuple[int, int, str, Target] | None:
         with self._changed:
@@ -178,17 +185,18 @@ class _Worker:
             )
         import subprocess
 
-        # a file, not a pipe: nobody reads it while the worker lives, and it must not fill up
-        self._complaints = _scratch_file()
-        command = [_interpreter(), "-I", "-S", *(["-B"] if sys.dont_write_bytecode else []), worker.__file__]
+        flags = ["-I", "-S", *(["-B"] if sys.dont_write_bytecode else [])]
+        command = [_interpreter(), *flags, worker.__file__, _llvmlite_folder()]
         detached: dict[str, Any]
         if sys.platform == "win32":
             detached = {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
         else:
             detached = {"process_group": 0}  # so that Ctrl-C reaches only us, and we decide what becomes of the worker
+        # a file, not a pipe: nobody reads it while the worker lives, and it must not fill up
+        self._complaints = _scratch_file()
         try:
             self._process = subprocess.Popen(
-                [*command, _llvmlite_folder()],
+                command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints or subprocess.DEVNULL,
@@ -219,8 +227,12 @@ class _Worker:
             raise CompilationFailed(f"LLVM refuses a kernel: {content.decode(errors='replace').strip()}")
         return content
 
+    def kill(self) -> None:
+        """Ends the process at once."""
+        self._process.kill()
+
     def stop(self) -> None:
-        """Ends the process, at once, and waits for it."""
+        """Ends the process, and waits for it."""
         self._process.kill()
         for stream in (self._process.stdin, self._process.stdout):
             try:
@@ -245,8 +257,13 @@ class _Worker:
         return status, content
 
     def _death(self) -> RuntimeError:
-        self._process.kill()
-        code = self._process.wait()
+        from subprocess import TimeoutExpired
+
+        try:
+            code = self._process.wait(timeout=1)
+        except TimeoutExpired:  # it speaks, but not as a worker
+            self._process.kill()
+            code = self._process.wait()
         said = ""
         if self._complaints is not None:
             self._complaints.seek(0)
