@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from wimmel import functional, geometry
 from wimmel.functional import *  # noqa: F403  (its static __all__ is the list)
 from wimmel.graph import Tensor, trace
-from wimmel.runtime import Compiled, compile, grad, value_and_grad
+from wimmel.runtime import Compiled, Profile, compile, explain, grad, profile, value_and_grad
 
 if TYPE_CHECKING:
     from wimmel import data, derivation, models, nn, report, train
     from wimmel.nn import inspect, load, receptive_field
+    from wimmel.runtime.native import get_num_threads, num_threads, release_memory, set_num_threads
     from wimmel.train import Evaluation, History, Trainer, evaluate, losses, optim, predict, schedules
 
 __version__ = "0.1.0"
@@ -23,6 +24,7 @@ __version__ = "0.1.0"
 _LOADED_WHEN_USED = {
     "wimmel": ("data", "derivation", "models", "nn", "report", "train"),
     "wimmel.nn": ("inspect", "load", "receptive_field"),
+    "wimmel.runtime.native": ("get_num_threads", "num_threads", "release_memory", "set_num_threads"),
     "wimmel.train": (
         "Evaluation",
         "History",
@@ -54,6 +56,7 @@ __all__ = [
     "Compiled",
     "Evaluation",
     "History",
+    "Profile",
     "Tensor",
     "Trainer",
     "__version__",
@@ -61,19 +64,25 @@ __all__ = [
     "data",
     "derivation",
     "evaluate",
+    "explain",
     "functional",
     "geometry",
+    "get_num_threads",
     "grad",
     "inspect",
     "load",
     "losses",
     "models",
     "nn",
+    "num_threads",
     "optim",
     "predict",
+    "profile",
     "receptive_field",
+    "release_memory",
     "report",
     "schedules",
+    "set_num_threads",
     "trace",
     "train",
     "value_and_grad",

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compiler.drawn import drawn_graph
-from compiler.machine import run_program
 
 import wimmel as wm
+from compiler.drawn import drawn_graph
+from compiler.machine import run_program
 from wimmel.compiler.planning import compiled, unsupported
 from wimmel.compiler.targets import KNOWN
 from wimmel.graph import Graph, evaluate, trace
 from wimmel.graph.rewrite import simplified
+from wimmel.train.step import TrainingStep
 
 
 def check(graph: Graph, values: list[np.ndarray], target: str = "avx512", stable=frozenset(), seed: int = 0) -> None:
@@ -51,7 +52,8 @@ def test_weights_are_packed_beforehand() -> None:
     traced = trace(net, np.zeros((2, 3, 8, 8), np.float32))
     count = len(traced.graph.inputs)
     program = compiled(traced.graph, KNOWN["avx512"], frozenset(range(1, count)))
-    assert len(program.preparations) == 2
+    assert {step.label for step in program.preparations} == {"pack"}
+    assert not any(step.label == "pack" for step in program.steps)
     random = np.random.default_rng(0)
     values = [random.standard_normal(x.shape).astype(x.dtype) for x in traced.graph.inputs]
     check(traced.graph, values, stable=frozenset(range(1, count)))
@@ -84,7 +86,7 @@ def test_outputs_that_are_inputs_views_or_empty(function) -> None:
 
 def test_a_training_step() -> None:
     net = wm.models.lenet(10).initialize(0)
-    step = wm.train.TrainingStep(net, wm.optim.Adam(1e-3), wm.losses.cross_entropy, backend="reference")
+    step = TrainingStep(net, wm.optim.Adam(1e-3), wm.losses.cross_entropy, backend="reference")
     random = np.random.default_rng(0)
     x, y = random.standard_normal((5, 1, 28, 28)).astype(np.float32), random.integers(0, 10, 5)
     traced = simplified(step.examine(x, y, 1e-3, wm.random_key(0, 0)).graph)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from compiler.drawn import drawn_graph
 
 import wimmel as wm
+from compiler.drawn import drawn_graph
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.regions import PRECEDED, VIEWS, Region, regions
 from wimmel.graph import Graph, evaluate, trace

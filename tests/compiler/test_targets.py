@@ -24,7 +24,7 @@ def machine(monkeypatch, tmp_path):
         file.write_text(f"processor : 0\nmodel name : some\nflags\t\t: {flags}\n\nprocessor : 1\nflags : nonsense\n")
         listed = targets._cpuinfo_flags(file)
         monkeypatch.setattr(targets, "_cpuinfo_flags", lambda path: listed)
-        monkeypatch.setattr(targets, "_llvm_flags", lambda: set(["sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx"]))
+        monkeypatch.setattr(targets, "_llvm_flags", lambda: {"sse3", "ssse3", "sse4.1", "sse4.2", "popcnt", "avx"})
         targets._runnable.cache_clear()
 
     monkeypatch.delenv("WIMMEL_TARGET", raising=False)

@@ -29,7 +29,6 @@ arithmetic:
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -290,9 +289,7 @@ class Builder:
         self._block.append(Repeat(pairs, block, condition, tuple(yields), tuple(results)))
         return results
 
-    def when(
-        self, condition: Value, then: Callable[[], Any], otherwise: Callable[[], Any] = lambda: ()
-    ) -> list[Value]:
+    def when(self, condition: Value, then: Callable[[], Any], otherwise: Callable[[], Any] = lambda: ()) -> list[Value]:
         """What `then` returns where the condition holds, else what `otherwise` returns; both may also just store."""
         first, then_yields = self._within(then)
         second, otherwise_yields = self._within(otherwise)
@@ -464,10 +461,9 @@ class Builder:
 
 
 def _folded(operation: str, a: int, b: int) -> int:
-    if operation == "quotient":
-        return math.trunc(a / b) if abs(a) < 2**53 else (abs(a) // abs(b)) * (1 if (a < 0) == (b < 0) else -1)
-    if operation == "remainder":
-        return int(math.fmod(a, b))
+    if operation in ("quotient", "remainder"):
+        quotient = abs(a) // abs(b) * (1 if (a < 0) == (b < 0) else -1)
+        return quotient if operation == "quotient" else a - quotient * b
     table: dict[str, Callable[[int, int], int]] = {
         "add": int.__add__,
         "subtract": int.__sub__,

@@ -55,8 +55,10 @@ def channels_last(regions: Sequence[Region]) -> dict[Tensor, Pairs | None]:
         if region.anchor is not None and region.anchor.primitive.name in ("concatenate", "pad"):
             sources = region.anchor.inputs
         reduces = region.anchor is not None and region.anchor.primitive.name in ("sum", "max", "argmax", "matmul")
-        if not reduces and len(region.shape) > 2 and any(
-            source in found and len(source.shape) == len(region.shape) for source in sources
+        if (
+            not reduces
+            and len(region.shape) > 2
+            and any(source in found and len(source.shape) == len(region.shape) for source in sources)
         ):
             for result in region.results:
                 found.setdefault(result, None)

@@ -98,9 +98,7 @@ class _Planner:
             if self.outputs.get(tensor) is not buffer:
                 self.copy(self.place(tensor), row_major(buffer, tensor.shape))
         shapes = [tensor.shape for tensor in graph.outputs]
-        return assembled(
-            self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target
-        )
+        return assembled(self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target)
 
     # places
 
@@ -236,7 +234,9 @@ def _anchor(region: Region) -> Tensor:
 
 def _is_channels_last(place: Place) -> bool:
     channels = place.shape[1]
-    return (channels == 1 or place.strides[1] == 1) and (math.prod(place.shape[2:]) == 1 or place.strides[-1] >= channels)
+    return (channels == 1 or place.strides[1] == 1) and (
+        math.prod(place.shape[2:]) == 1 or place.strides[-1] >= channels
+    )
 
 
 def _covers(halo: Pairs | None, wanted: Pairs) -> bool:
@@ -318,9 +318,7 @@ def _reduction(planner: _Planner, region: Region) -> None:
 def _argmax(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     x = planner.place(anchor.inputs[0])
-    planner.add(
-        argmax.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name)
-    )
+    planner.add(argmax.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name))
 
 
 def _pooling(planner: _Planner, region: Region) -> None:
@@ -348,9 +346,7 @@ def _scatter_add(planner: _Planner, region: Region) -> None:
     status = row_major(planner.status, (1,))
     axis, size = anchor.attributes["axis"], anchor.attributes["size"]
     planner.add(
-        gathering.plan_scatter_add(
-            g, indices, axis, size, planner.result(anchor), status, planner.target, region.name
-        )
+        gathering.plan_scatter_add(g, indices, axis, size, planner.result(anchor), status, planner.target, region.name)
     )
 
 
@@ -403,5 +399,3 @@ PLANS: dict[str, Callable[[_Planner, Region], None]] = {
     "pad": _pad,
 }
 """For every anchor, the function that plans it."""
-
-

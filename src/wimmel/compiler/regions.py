@@ -234,9 +234,7 @@ class _Fusion:
 
     def needs(self, regions: int, draft: _Draft) -> bool:
         """Whether any of these regions must wait for the draft."""
-        return any(
-            other.before >> draft.number & 1 for other in self.drafts if regions >> other.number & 1
-        )
+        return any(other.before >> draft.number & 1 for other in self.drafts if regions >> other.number & 1)
 
     def depend(self, draft: _Draft, regions: int) -> None:
         """Notes that the draft needs the regions, and what they need; and so does whoever needs the draft."""

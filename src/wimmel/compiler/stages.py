@@ -115,7 +115,9 @@ v3 = multiply(v1, v2) : float32; gives v3
         if self.program is None:
             return f"runs on the reference backend: {self.reason}"
         kernels, steps = len(self.program.schedules), len(self.program.steps)
-        head = f"target {self.target.name}: {steps} steps, {kernels} kernels, {self.program.arena_bytes:,} bytes of arena"
+        head = (
+            f"target {self.target.name}: {steps} steps, {kernels} kernels, {self.program.arena_bytes:,} bytes of arena"
+        )
         return f"{head}\n{self.schedules}"
 
 

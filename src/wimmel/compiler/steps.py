@@ -69,9 +69,7 @@ class Place:
         return math.prod(self.shape)
 
     def transposed(self, axes: Shape) -> Place:
-        return Place(
-            self.buffer, self.offset, tuple(self.shape[a] for a in axes), tuple(self.strides[a] for a in axes)
-        )
+        return Place(self.buffer, self.offset, tuple(self.shape[a] for a in axes), tuple(self.strides[a] for a in axes))
 
     def stretched(self, shape: Shape) -> Place:
         """As NumPy broadcasts: new and stretched axes have stride 0."""

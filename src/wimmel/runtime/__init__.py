@@ -1,6 +1,7 @@
-"""Running graphs: compiling functions, differentiating them, and the backends they run on."""
+"""Running graphs: compiling functions, differentiating them, the backends they run on, and looking into all that."""
 
 from wimmel.runtime.compiled import Compiled, compile
 from wimmel.runtime.differentiate import grad, value_and_grad
+from wimmel.runtime.inspection import Profile, explain, profile
 
-__all__ = ["Compiled", "compile", "grad", "value_and_grad"]
+__all__ = ["Compiled", "Profile", "compile", "explain", "grad", "profile", "value_and_grad"]

@@ -72,7 +72,7 @@ class Compiled:
 
             # not under the lock: the function may wait for another thread that calls it too
             recorded = simplify(trace(self.function, *arguments, **named))
-            entry = (recorded, prepared(recorded.graph, self.backend, _stable(recorded)))
+            entry = (recorded, prepared(recorded.graph, self.backend, stable_inputs(recorded)))
             self.graph = recorded.graph
             with self._lock:
                 self._traces.pop(key, None)
@@ -118,7 +118,7 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
     return compiled
 
 
-def _stable(traced: Trace) -> frozenset[int]:
+def stable_inputs(traced: Trace) -> frozenset[int]:
     """Positions of the graph's inputs that are variables which the graph does not move itself."""
     first = len(traced.graph.inputs) - len(traced.variables)
     moved = set(traced.updated)

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from compiler.machine import at, run_steps
 
+from compiler.machine import at, run_steps
 from wimmel.compiler.kernels import pooling
 from wimmel.compiler.steps import Buffer, Place, row_major
 from wimmel.compiler.targets import KNOWN, Target

@@ -147,8 +147,9 @@ def test_a_link_to_a_folder_of_ones_own_is_followed(folder, tmp_path):
 
 @pytest.mark.parametrize("place", ["below a file", "in a file"])
 def test_without_a_folder_nothing_is_kept_and_nothing_is_said(tmp_path, monkeypatch, place):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("WIMMEL_CACHE_DIR", str(tmp_path / "file" / "cache" if place == "below a file" else tmp_path / "file"))  # fmt: skip
+    file = tmp_path / "file"
+    file.write_text("")
+    monkeypatch.setenv("WIMMEL_CACHE_DIR", str(file / "cache" if place == "below a file" else file))
     write(1)
     assert read(1) == {}
 

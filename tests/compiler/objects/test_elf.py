@@ -3,6 +3,7 @@
 import shutil
 import struct
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -91,7 +92,8 @@ def test_code_for_arm_runs_under_an_emulator(tmp_path):
     fill = [0xAA0003E3, 0xB4000082, 0x38001461, 0xF1000442, 0x54FFFFC1, 0xD65F03C0]
     program = bytearray(data - base + 4096)
     # ELF head, and one segment that may be read, written and executed
-    struct.pack_into("<16sHHIQQQIHHHHHH", program, 0, b"\x7fELF\x02\x01\x01", 2, AARCH64, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)  # fmt: skip
+    head = (b"\x7fELF\x02\x01\x01", 2, AARCH64, 1, start, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    struct.pack_into("<16sHHIQQQIHHHHHH", program, 0, *head)
     struct.pack_into("<IIQQQQQQ", program, 64, 1, 7, 0, base, base, len(program), len(program), 4096)
     struct.pack_into("<14I2Q", program, start - base, *begin, data, kernel + linked.functions["kernel"])
     struct.pack_into("<6I", program, memset - base, *fill)
@@ -107,8 +109,6 @@ def test_code_for_arm_runs_under_an_emulator(tmp_path):
 @pytest.mark.parametrize("target", [KNOWN["avx512"], KNOWN["plain"], KNOWN["neon"]], ids=lambda target: target.name)
 @pytest.mark.parametrize("system", ["unknown-linux-gnu", "apple-macosx11.0-elf", "pc-windows-msvc-elf"])
 def test_objects_are_read_the_same_for_every_system(target, system):
-    from dataclasses import replace
-
     processor = target.triple.partition("-")[0]
     laid = image(compiled(TABLES, replace(target, triple=f"{processor}-{system}")))
     assert laid.machine == (AARCH64 if target.name == "neon" else X86_64)

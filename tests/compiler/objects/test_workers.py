@@ -181,7 +181,7 @@ def test_a_program_that_is_not_a_worker_is_noticed(monkeypatch):
     with pytest.raises(NativeUnavailable, match="the process that compiles ended with status 0"):
         compile_modules([(text("f"), PLAIN)])
     monkeypatch.setattr(workers, "_interpreter", lambda: "/nonexistent/python")
-    with pytest.raises(NativeUnavailable, match="the process that compiles cannot be started: .*No such file"):
+    with pytest.raises(NativeUnavailable, match=r"the process that compiles cannot be started: .*No such file"):
         compile_modules([(text("f"), PLAIN)])
 
 

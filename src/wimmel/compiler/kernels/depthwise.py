@@ -1,15 +1,18 @@
-"""Depthwise convolution, each channel with a filter of its own, and its gradients. Lanes run over channels; a block of
-neighbouring outputs stays in registers while the inputs around it pass by once."""
+"""Depthwise convolution, where each channel has a filter of its own, and its gradient by the input. Lanes run over
+channels; a block of neighbouring outputs stays in registers while the inputs that it looks at pass by once."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.windows import filled_lanes
+from wimmel.compiler.kernels.input_gradient import phases
+from wimmel.compiler.kernels.microkernel import fewest_wasted
+from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
 from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
@@ -17,192 +20,376 @@ from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
 
 TASK_PRODUCTS = 1 << 14
-"""Vector multiply-adds that one task does at least, where there are as many."""
+"""Vector multiply-adds that one task does at least, where there are as many: some microseconds."""
 
-UNROLLED = 640
-"""Multiply-adds that are written out for one block of outputs."""
+COLUMNS = 7
+"""Outputs in a row of a block, at most: enough that multiply-adds do not wait for each other."""
+
+UNROLLED = 768
+"""Multiply-adds of a block that are written out; of larger ones the taps are looped over."""
 
 
 @dataclass(frozen=True)
 class DepthwiseSchedule:
+    """What a depthwise convolution's code depends on; there are always three spatial axes.
+
+    Attributes
+    ----------
+    dtype : str
+        Of the input. Products are of the dtype of the chain's first input.
+    taps, stride, dilation : (int, int, int)
+    rows, columns : int
+        Outputs of a block.
+    lanes, channels : int
+        Where there are fewer channels than lanes, these are masked; else a last vector overlaps the one before.
+    column : int
+        Elements from one column of the input to the next.
+    chain : Chain
+        The epilogue; its first input is the convolution.
+    results, operands : tuple of (int, int)
+        For each of the chain's results and each of its other inputs: elements from column to column, and from channel
+        to channel.
+    """
+
     dtype: str
     taps: Shape
     stride: Shape
     dilation: Shape
     rows: int
     columns: int
-    vectors: int
     lanes: int
     channels: int
-    inside: bool
-    chain: Chain
     column: int
-    operands: tuple[tuple[int, int], ...]
+    chain: Chain
     results: tuple[tuple[int, int], ...]
+    operands: tuple[tuple[int, int], ...]
 
     def kernel(self, target: Target, name: str) -> Function:
         return _Depthwise(self, target, name).write()
 
 
-def three(values, missing):
-    return (missing,) * (3 - len(values)) + tuple(values)
+def plan_depthwise(
+    x: Place,
+    weight: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    stride: Shape,
+    padding: Pairs,
+    dilation: Shape,
+    target: Target,
+    label: str = "",
+) -> list[Step]:
+    """The steps of a depthwise convolution: packing the weights, then the products.
 
+    The products of an output are added in the order of the taps, whatever the target.
 
-def with_three_axes(place):
-    extra = 5 - len(place.shape)
-    return Place(place.buffer, place.offset, (*place.shape[:2], *(1,) * extra, *place.shape[2:]),
-                 (*place.strides[:2], *(0,) * extra, *place.strides[2:]))
+    Parameters
+    ----------
+    x : Place (n, c, *sizes), with one to three spatial axes
+        Channels neighbouring, with zeros around as wide as the padding.
+    weight : Place (c, 1, *kernel)
+    results : sequence of Place (n, c, *outputs)
+        One for each result of the chain; channels neighbouring.
+    chain : Chain
+        The epilogue, whose first input is the convolution, of floats.
+    operands : sequence of Place
+        The chain's other inputs, stretched to the results' shape; channels neighbouring, or one number for all.
+    stride, padding, dilation
+        Those of the convolution.
+    target : Target
+    label : str
+        For people.
 
-
-FORCE = {}
-
-
-def plan_depthwise(x, weight, results, chain, operands, stride, padding, dilation, target, label=""):
-    shape = results[0].shape
-    if 0 in shape:
+    Returns
+    -------
+    list of Step, empty where there are no outputs
+    """
+    if 0 in results[0].shape:
         return []
-    taps = three(weight.shape[2:], 1)
-    stride, dilation = three(stride, 1), three(dilation, 1)
-    x = with_three_axes(x)
-    back = sum(front * step for (front, _), step in zip(three(padding, (0, 0)), x.strides[2:]))
-    x = replace(x, offset=x.offset - back)
-    results = [with_three_axes(p) for p in results]
-    operands = [with_three_axes(p) for p in operands]
+    taps, stride, dilation = (on_three_axes(row, 1) for row in (weight.shape[2:], stride, dilation))
+    x, results, operands = picture(x), [*map(picture, results)], [*map(picture, operands)]
+    front = on_three_axes([pair[0] for pair in padding], 0)
+    start = x.offset - sum(zeros * step for zeros, step in zip(front, x.strides[2:], strict=True))
+    packed, steps = _packed(weight, chain.inputs[0], target, label)
+
     n, c, depth, height, width = results[0].shape
-    dtype = chain.inputs[0]
-    axes = len(weight.shape)
-    order = (*range(2, axes), 1, 0)
-    packed = row_major(Buffer(dtype, weight.size, name="packed weights"), tuple(weight.shape[a] for a in order))
-    steps = plan_elements(Chain.identity(dtype), [weight.transposed(order)], [packed], target, "pack")
-    full = target.lanes(KIND_OF[dtype])
-    lanes, filled, _ = filled_lanes([x, *results], full, False, target)
-    vectors = FORCE.get("vectors", 1)
-    rows = FORCE.get("rows", 1)
-    columns = min(FORCE.get("columns", 7), width)
-    inside = FORCE.get("inside", True)
-    sched = DepthwiseSchedule(x.dtype, taps, stride, dilation, rows, columns, vectors, lanes, c, inside, chain, x.strides[4],
-        tuple((p.strides[4], p.strides[1]) for p in operands), tuple((p.strides[4], 1) for p in results))
-    products = width * c // lanes * math.prod(taps)
-    total = depth * height
-    per = max(1, TASK_PRODUCTS // max(products, 1))
-    per = min(-(-per // rows) * rows, total)
-    blocks = -(-total // per)
-    numbers = [n, depth, height, width, per, blocks]
-    for p in (x, *results, *operands):
-        numbers += [p.strides[0], p.strides[2], p.strides[3]]
-    return [*steps, Step(sched, (x, packed, *results, *operands, *numbers), tuple(dict.fromkeys(p.buffer for p in results)), n * blocks, label)]
+    assert all(place.strides[1] == 1 for place in (x, *results)), "channels of depthwise convolutions are neighbours"
+    lanes, _, _ = filled_lanes([x, *results], target.lanes(KIND_OF[chain.inputs[0]]), False, target)
+    columns = fewest_wasted(width, COLUMNS)
+    rows = 2 if target.registers >= 32 and height > 1 and 2 * columns * math.prod(taps[1:]) <= UNROLLED else 1
+    schedule = DepthwiseSchedule(
+        x.dtype, taps, stride, dilation, rows, columns, lanes, c, x.strides[4], chain,
+        tuple((place.strides[4], place.strides[1]) for place in results),
+        tuple((place.strides[4], place.strides[1]) for place in operands),
+    )  # fmt: skip
+    blocks = height // rows
+    products = rows * width * -(-c // lanes) * max(1, math.prod(taps))
+    blocks_of_task = min(blocks, max(1, TASK_PRODUCTS // products))
+    parts = -(-blocks // blocks_of_task)
+    numbers = [depth, height, width, blocks, blocks_of_task, parts]
+    for place in (x, *results, *operands):
+        numbers += [place.strides[0], place.strides[2], place.strides[3]]
+    written = tuple(dict.fromkeys(place.buffer for place in results))
+    arguments = (replace(x, offset=start), packed, *results, *operands, *numbers)
+    return [*steps, Step(schedule, arguments, written, n * depth * parts, label)]
+
+
+def plan_depthwise_input_gradient(
+    g: Place,
+    weight: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    size: Shape,
+    stride: Shape,
+    padding: Pairs,
+    dilation: Shape,
+    target: Target,
+    label: str = "",
+) -> list[Step]:
+    """The steps of a depthwise convolution's gradient by its input: a depthwise convolution for each class of elements
+    that the same taps reach.
+
+    Parameters
+    ----------
+    g : Place (n, c, *outputs)
+        Channels neighbouring, with the zeros around it that `input_gradient.input_gradient_halo` tells.
+    weight : Place (c, 1, *kernel)
+    results : sequence of Place (n, c, *size)
+        One for each result of the chain; channels neighbouring.
+    chain, operands
+        The epilogue, as in `plan_depthwise`.
+    size, stride, padding, dilation
+        Those of the convolution.
+    """
+    steps: list[Step] = []
+    rows = zip(size, weight.shape[2:], stride, padding, dilation, strict=True)
+    for chosen in product(*(phases(n, k, s, front, d) for n, k, s, (front, _), d in rows)):
+        shape = (*results[0].shape[:2], *(phase.count for phase in chosen))
+        first, apart = (0, 0, *(phase.first for phase in chosen)), (1, 1, *stride)
+        by_tap = weight.strides[2:]
+        last = [phase.tap + (phase.taps - 1) * phase.apart for phase in chosen]
+        turned = Place(
+            weight.buffer,
+            weight.offset + sum(tap * step for tap, step in zip(last, by_tap, strict=True)),
+            (*weight.shape[:2], *(phase.taps for phase in chosen)),
+            (*weight.strides[:2], *(-phase.apart * step for phase, step in zip(chosen, by_tap, strict=True))),
+        )
+        steps += plan_depthwise(
+            g,
+            turned,
+            [place.sliced(first, shape, apart) for place in results],
+            chain,
+            [place.sliced(first, shape, apart) for place in operands],
+            (1,) * len(size),
+            tuple((-phase.start, 0) for phase in chosen),
+            tuple(phase.dilation for phase in chosen),
+            target,
+            label,
+        )
+    return steps
+
+
+def _packed(weight: Place, dtype: str, target: Target, label: str) -> tuple[Place, list[Step]]:
+    """The weights as (*taps, channels), neighbouring in that order, and the steps that put them there."""
+    order = (*range(2, len(weight.shape)), 1, 0)
+    turned = weight.transposed(order)
+    packed = row_major(Buffer(dtype, max(1, weight.size), name="packed weights"), turned.shape)
+    chain = Chain.identity(dtype)
+    if weight.dtype != dtype:
+        chain = Chain((weight.dtype,), (Line("cast", (0,), dtype),), (1,))
+    return packed, plan_elements(chain, [turned], [packed], target, f"pack {label}")
 
 
 class _Depthwise:
-    def __init__(self, schedule, target, name):
+    """Writes the kernel: tasks, rows, columns and channels of blocks, and in each of them planes and lines of taps."""
+
+    def __init__(self, schedule: DepthwiseSchedule, target: Target, name: str) -> None:
         self.schedule = schedule
         self.target = target
         self.builder = Builder(name)
-        self.kind = KIND_OF[schedule.chain.inputs[0]]
-        self.vector = Type(self.kind, schedule.lanes)
+        chain = schedule.chain
+        self.input = Type(KIND_OF[schedule.dtype], schedule.lanes)
+        self.vector = Type(KIND_OF[chain.inputs[0]], schedule.lanes)
+        self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
+        self.steps = (*schedule.results, *schedule.operands)
 
-    def write(self):
+    def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
-        count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "pp" + "p" * count + "i" * 6 + "iii" * (1 + count))
-        self.x, self.packed, *pointers = words[: 2 + count]
-        words = words[2 + count:]
-        self.pictures, self.depth, self.height, self.width, per, blocks = words[:6]
-        strides = [words[6 + 3 * i: 9 + 3 * i] for i in range(1 + count)]
-        self.x_strides = strides[0]
-        chain = schedule.chain
-        types = [Type(KIND_OF[d]) for d in (*chain.result_dtypes, *chain.inputs[1:])]
-        self.views = list(zip(pointers, strides[1:], (*schedule.results, *schedule.operands), types))
+        views = len(self.steps)
+        words = builder.arguments(argument, "pp" + "p" * views + "i" * 6 + "iii" * (1 + views))
+        self.x, self.weights, self.pointers = words[0], words[1], words[2 : 2 + views]
+        words = words[2 + views :]
+        depth, height, self.width, blocks, blocks_of_task, parts = words[:6]
+        self.strides = [words[place : place + 3] for place in range(6, len(words), 3)]
 
-        def task(number):
-            n, part = number // blocks, number % blocks
-            first = part * per
-            last = builder.minimum(first + per, self.depth * self.height)
-            R = schedule.rows
-            def rows(c, lanes, mask):
-                if R == 1:
-                    builder.loop(first, last, 1, lambda row: self.row(n, row, 1, c, lanes, mask))
-                else:
-                    whole = first + (last - first) // R * R
-                    builder.loop(first, whole, R, lambda row: self.row(n, row, R, c, lanes, mask))
-                    builder.loop(whole, last, 1, lambda row: self.row(n, row, 1, c, lanes, mask))
-            if schedule.inside:
-                rows(None, None, None)
-            else:
-                self.each_vector(rows)
+        def task(number: Value) -> None:
+            plane, part = number // parts, number % parts
+            n, d = plane // depth, plane % depth
+            first = part * blocks_of_task * schedule.rows
+            following = (part + 1) * blocks_of_task
+            last = builder.select(builder.compare("ge", following, blocks), height, following * schedule.rows)
+            within = last - schedule.rows
+
+            # the last block of a plane overlaps the one before it, which is of the same task
+            def row(line: Value) -> None:
+                self.row(n, d, builder.minimum(line, within))
+
+            builder.loop(first, last, schedule.rows, row)
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def each_vector(self, body):
-        builder, lanes, channels, v = self.builder, self.schedule.lanes, self.schedule.channels, self.schedule.vectors
-        if channels < lanes:
-            body(0, 1, builder.constant(BOOLEAN.of(lanes), [l < channels for l in range(lanes)]))
-            return
-        wide = lanes * v
-        whole = channels // wide * wide
-        if whole:
-            builder.loop(0, whole, wide, lambda c: body(c, v, None))
-        if whole < channels:
-            builder.loop(whole, channels, lanes, lambda c: body(builder.minimum(c, channels - lanes), 1, None))
+    def row(self, n: Value, d: Value, h: Value) -> None:
+        """A row of blocks."""
+        builder, schedule = self.builder, self.schedule
+        depth, height, _ = schedule.stride
+        by_picture, by_plane, by_line = self.strides[0]
+        x = builder.offset(self.x, n * by_picture + d * depth * by_plane + h * height * by_line, self.input.kind)
+        views = [
+            builder.offset(pointer, n * by_picture + d * by_plane + h * by_line, type_.kind)
+            for pointer, (by_picture, by_plane, by_line), type_ in zip(
+                self.pointers, self.strides[1:], self.types, strict=True
+            )
+        ]
+        within = self.width - schedule.columns
 
-    def row(self, n, row, R, c, v, mask):
-        builder, s = self.builder, self.schedule
-        plane, line = row // self.height, row % self.height
-        a, b, d = self.x_strides
-        x = builder.offset(self.x, n * a + plane * b * s.stride[0] + line * d * s.stride[1], KIND_OF[s.dtype])
-        views = []
-        for pointer, (a, b, d), _, type_ in self.views:
-            views.append(builder.offset(pointer, n * a + plane * b + line * d, type_.kind))
-        B = s.columns
+        def block(column: Value) -> None:
+            w = builder.minimum(column, within)
+            corner = builder.offset(x, w * (schedule.stride[2] * schedule.column), self.input.kind)
+            places = [
+                builder.offset(view, w * step, type_.kind)
+                for view, (step, _), type_ in zip(views, self.steps, self.types, strict=True)
+            ]
+            each_vector(
+                builder, schedule.channels, schedule.lanes, lambda c, mask: self.vectors(corner, places, c, mask)
+            )
 
-        def block(w):
-            w = builder.minimum(w, self.width - B)
-            if c is None:
-                self.each_vector(lambda c, v, mask: self.block(x, views, R, w, c, v, mask))
-            else:
-                self.block(x, views, R, w, c, v, mask)
+        builder.loop(0, self.width, schedule.columns, block)
 
-        builder.loop(0, self.width, B, block)
+    def vectors(self, x: Value, places: list[Value], channel: Number, mask: Value | None) -> None:
+        """A block of outputs in a vector of channels."""
+        builder = self.builder
+        x = builder.offset(x, channel, self.input.kind)
+        weights = builder.offset(self.weights, channel, self.vector.kind)
+        self.finish(self.sums(x, weights, mask), places, channel, mask)
 
-    def block(self, x, views, R, w, c, V, mask):
-        builder, s = self.builder, self.schedule
-        kd, kh, kw = s.taps
-        B, lanes = s.columns, s.lanes
-        xk = KIND_OF[s.dtype]
-        x = builder.offset(x, w * (s.stride[2] * s.column) + c, xk)
-        weights = builder.offset(self.packed, c, self.kind)
-        zero = builder.constant(self.vector, 0.0)
-        acc = {(r, b, v): zero for r in range(R) for b in range(B) for v in range(V)}
-        for k in range(kd):
-            for i in range((R - 1) * s.stride[1] + (kh - 1) * s.dilation[1] + 1):
-                pairs = [(r, t) for r in range(R) for t in range(kh) if r * s.stride[1] + t * s.dilation[1] == i]
-                if not pairs:
-                    continue
-                start = builder.offset(x, k * self.x_strides[1] * s.dilation[0] + i * self.x_strides[2], xk)
-                for v in range(V):
-                    builder.fence()
-                    w_ = {(t, u): builder.load(weights, (((k * kh + t) * kw) + u) * s.channels + v * lanes, self.vector, mask)
-                          for _, t in pairs for u in range(kw)}
-                    for j in range((B - 1) * s.stride[2] + (kw - 1) * s.dilation[2] + 1):
-                        hits = [(b, u) for b in range(B) for u in range(kw) if b * s.stride[2] + u * s.dilation[2] == j]
-                        if not hits:
-                            continue
-                        if FORCE.get("fence"): builder.fence()
-                        value = builder.convert(builder.load(start, j * s.column + v * lanes, Type(xk, lanes), mask), self.kind)
-                        for r, t in pairs:
-                            for b, u in hits:
-                                acc[r, b, v] = builder.fma(value, w_[t, u], acc[r, b, v])
-        R_ = len(s.results)
-        for r in range(R):
-            for b in range(B):
-                for v in range(V):
-                    def place(view, steps, strides):
-                        return (w + b) * steps[0] + (c + v * lanes) * steps[1] + r * strides[2]
-                    values = [acc[r, b, v]]
-                    for pointer, (_, strides, steps, type_) in list(zip(views, self.views))[R_:]:
-                        values.append(builder.load(pointer, place(pointer, steps, strides), type_.of(lanes) if steps[1] else type_, mask if steps[1] else None))
-                    out = s.chain.emit(builder, self.target, values)
-                    for value, (pointer, (_, strides, steps, type_)) in zip(out, list(zip(views, self.views))[:R_]):
-                        builder.store(builder.broadcast(value, lanes), pointer, place(pointer, steps, strides), mask)
+    def sums(self, x: Value, weights: Value, mask: Value | None) -> list[Value]:
+        """Of the products at all taps; one for each output of the block, row by row."""
+        builder, schedule = self.builder, self.schedule
+        depth, height, width = schedule.taps
+        size = schedule.rows * schedule.columns
+        sums = [builder.constant(self.vector, 0.0)] * size
+        _, by_plane, by_line = self.strides[0]
+
+        def plane(number: Number, *sums: Value) -> list[Value]:
+            start = builder.offset(x, number * schedule.dilation[0] * by_plane, self.input.kind)
+            panel = builder.offset(weights, number * (height * width * schedule.channels), self.vector.kind)
+
+            def filters(line: Number) -> Value:
+                return builder.offset(panel, line * (width * schedule.channels), self.vector.kind)
+
+            def inputs(line: Number) -> Value:
+                return builder.offset(start, line * by_line, self.input.kind)
+
+            if size * height * width > UNROLLED:
+                return builder.loop(
+                    0,
+                    height,
+                    1,
+                    lambda tap, *sums: self.line(inputs(tap * schedule.dilation[1]), [(0, filters(tap))], sums, mask),
+                    sums,
+                )
+            taken: Sequence[Value] = sums
+            for line in range((schedule.rows - 1) * schedule.stride[1] + (height - 1) * schedule.dilation[1] + 1):
+                meeting = [
+                    (row, filters(tap))
+                    for row in range(schedule.rows)
+                    for tap in range(height)
+                    if row * schedule.stride[1] + tap * schedule.dilation[1] == line
+                ]
+                if meeting:
+                    taken = self.line(inputs(line), meeting, taken, mask)
+            return list(taken)
+
+        return plane(0, *sums) if depth == 1 else builder.loop(0, depth, 1, plane, sums)
+
+    def line(
+        self, x: Value, meeting: Sequence[tuple[int, Value]], sums: Sequence[Value], mask: Value | None
+    ) -> list[Value]:
+        """The sums after a line of x has met those rows of the block with those filters."""
+        builder, schedule = self.builder, self.schedule
+        taps, stride, dilation = schedule.taps[2], schedule.stride[2], schedule.dilation[2]
+        columns = schedule.columns
+
+        def multiplied(place: Number, met: Sequence[tuple[int, Value]], row: int, sums: Sequence[Value]) -> list[Value]:
+            """The sums of these columns of a row, with their weights for the input at this place."""
+            value = builder.load(x, place * schedule.column, self.input, mask)
+            value = builder.convert(value, self.vector.kind)
+            following = list(sums)
+            for column, weight in met:
+                output = row * columns + column
+                following[output] = builder.fma(value, weight, following[output])
+            return following
+
+        def weight_at(filters: Value, tap: Number) -> Value:
+            return builder.load(filters, tap * schedule.channels, self.vector, mask)
+
+        if columns * taps > UNROLLED:
+
+            def turn(tap: Number, *sums: Value) -> Sequence[Value]:
+                taken: Sequence[Value] = sums
+                for row, filters in meeting:
+                    weight = weight_at(filters, tap)
+                    for column in range(columns):
+                        taken = multiplied(tap * dilation + column * stride, [(column, weight)], row, taken)
+                return taken
+
+            return builder.loop(0, taps, 1, turn, sums)
+        builder.fence()  # otherwise all loads of a block come first, and there are not registers enough
+        lines = [(row, [weight_at(filters, tap) for tap in range(taps)]) for row, filters in meeting]
+        taken = list(sums)
+        for place in range((columns - 1) * stride + (taps - 1) * dilation + 1):
+            for row, weights in lines:
+                met = [
+                    (column, weights[tap])
+                    for column in range(columns)
+                    for tap in range(taps)
+                    if column * stride + tap * dilation == place
+                ]
+                if met:
+                    taken = multiplied(place, met, row, taken)
+        return taken
+
+    def finish(self, sums: Sequence[Value], places: list[Value], channel: Number, mask: Value | None) -> None:
+        """The epilogue on every sum, and the results stored."""
+        builder, schedule = self.builder, self.schedule
+        results, lanes = len(schedule.results), schedule.lanes
+        views = list(zip(places, self.steps, (strides[2] for strides in self.strides[1:]), self.types, strict=True))
+        still: dict[tuple[int, int], Value] = {}
+        for number, total in enumerate(sums):
+            row, column = divmod(number, schedule.columns)
+            values = [total]
+            for operand, (pointer, (by_column, by_channel), by_line, type_) in enumerate(views[results:]):
+                if by_column or (operand, row) not in still:
+                    place = column * by_column + row * by_line + channel * by_channel
+                    wide = type_.of(lanes if by_channel else 1)
+                    still[operand, row] = builder.load(pointer, place, wide, mask if by_channel else None)
+                values.append(still[operand, row])
+            outcome = schedule.chain.emit(builder, self.target, values)
+            for value, (pointer, (by_column, by_channel), by_line, _) in zip(outcome, views[:results], strict=True):
+                place = column * by_column + row * by_line + channel * by_channel
+                builder.store(builder.broadcast(value, lanes), pointer, place, mask)
+
+
+def each_vector(builder: Builder, channels: int, lanes: int, body: Callable[[Number, Value | None], None]) -> None:
+    """``body(channel, mask)`` for vectors of channels: one with a mask where there are fewer channels than lanes, else
+    a last one that overlaps the one before it."""
+    if channels < lanes:
+        body(0, builder.constant(BOOLEAN.of(lanes), [lane < channels for lane in range(lanes)]))
+    elif channels % lanes == 0:
+        builder.loop(0, channels, lanes, lambda c: body(c, None))
+    else:
+        builder.loop(0, channels, lanes, lambda c: body(builder.minimum(c, channels - lanes), None))

@@ -265,6 +265,10 @@ class _Elements:
         self.known: dict[int, Value] = {}
         self.distances: dict[int, Value] = {}
         self.tables: dict[int, Value] = {}
+        self.advances: dict[int, Value] = {}
+        if self.is_round:
+            turns = (1, lanes, lanes * self.schedule.unroll)
+            self.advances = {turn: builder.index(turn) % self.period for turn in turns}
         for place, move in enumerate(self.moves):
             if move == "scalar":
                 self.known[place] = builder.load(self.pointers[place], 0, self.types[place])
@@ -331,11 +335,10 @@ class _Elements:
 
     def turns(self, begin: Value, end: Value, vectors: int, lanes: int, carried: list[Value]) -> list[Value]:
         turn = vectors * lanes
-        by = self.builder.index(turn) % self.period if self.is_round else None
 
         def body(column: Value, *phase: Value) -> list[Value]:
             self.elements(column, vectors, lanes, None, *phase)
-            return [self.advanced(place, by) for place in phase if by is not None]
+            return [self.advanced(place, self.advances[turn]) for place in phase]
 
         return self.builder.loop(begin, end, turn, body, carried)
 

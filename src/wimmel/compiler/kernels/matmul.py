@@ -49,32 +49,40 @@ def plan_matmul(
     block = chosen_block((target, a.kind, columns), target, a.kind, columns, rows)
     packed, by_batch, steps = _packed(b, block, target)
 
-    def merged(place: Place, ready: bool) -> Place:
-        """The place with one batch axis; copied if its axes step unevenly or its numbers lie otherwise unfit."""
-        single = place.one_batch_axis()
-        if single is None or not ready:
-            copy = row_major(Buffer(place.dtype, place.size), place.shape)
-            steps.extend(plan_elements(Chain.identity(place.dtype), [place], [copy], target, "copy"))
-            single = copy.one_batch_axis()
-            assert single is not None
-        return single
+    def fit(place: Place, ready: bool) -> Place:
+        """The place, or a copy in C order if its batch axes step unevenly or it is not ready to be read."""
+        if ready and place.one_batch_axis() is not None:
+            return place
+        copy = row_major(Buffer(place.dtype, place.size), place.shape)
+        steps.extend(plan_elements(Chain.identity(place.dtype), [place], [copy], target, "copy"))
+        return copy
 
-    left = merged(a, True)
-    outcomes = [place.one_batch_axis() for place in results]
-    assert all(outcomes), "results lie in C order"
-    others = [merged(place, columns == 1 or place.strides[-1] in (0, 1)) for place in operands]
+    left = fit(a, True)
+    written = [place if _in_rows(place) else row_major(Buffer(place.dtype, place.size), shape) for place in results]
+    others = [fit(place, columns == 1 or place.strides[-1] in (0, 1)) for place in operands]
     pictures = math.prod(batch)
     step = plan_products(
-        _as_row(left), packed, by_batch, [_as_row(place) for place in outcomes if place], chain,
+        _as_row(left), packed, by_batch, list(map(_as_row, written)), chain,
         [_as_row(place) for place in others], pictures, rows, inner, columns, block, target, label,
     )  # fmt: skip
-    return [*steps, step]
+    steps.append(step)
+    for place, outcome in zip(results, written, strict=True):
+        if place is not outcome:
+            steps += plan_elements(Chain.identity(place.dtype), [outcome], [place], target, "copy")
+    return steps
+
+
+def _in_rows(place: Place) -> bool:
+    """Whether products can be written there: a batch of evenly spaced matrices, whose columns are neighbours."""
+    return place.one_batch_axis() is not None and (place.shape[-1] == 1 or place.strides[-1] == 1)
 
 
 def _as_row(place: Place) -> Place:
-    """(batch, rows, x) as pictures of one row: (batch, x, 1, 1, rows)."""
-    batch, rows, across = place.shape
-    by_batch, by_row, by_column = place.strides
+    """(*batch, rows, x) as pictures of one row: (batch, x, 1, 1, rows)."""
+    single = place.one_batch_axis()
+    assert single is not None
+    batch, rows, across = single.shape
+    by_batch, by_row, by_column = single.strides
     return Place(place.buffer, place.offset, (batch, across, 1, 1, rows), (by_batch, by_column, 0, 0, by_row))
 
 

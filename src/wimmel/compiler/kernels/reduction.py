@@ -16,7 +16,7 @@ from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Shape
 
-CHUNK = 128
+CHUNK = 64
 """How many terms an accumulator takes before it is added to the next level's and begins anew: the error of a sum grows
 with the number of additions that a term goes through (Higham, "The accuracy of floating point summation", 1993)."""
 

@@ -74,12 +74,9 @@ class Windows:
     def of(x: Place, y: Place, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape) -> Windows:
         """Those of a primitive, from pictures x (n, c, *sizes) to y (n, c, *outputs); leading axes of size 1 make up
         for those that are missing."""
-        assert 1 <= len(kernel) <= 3, f"windows have one to three spatial axes, not {len(kernel)}"
-        ones = (1,) * (3 - len(kernel))
-        front = (*(0 for _ in ones), *(pair[0] for pair in padding))
-        return Windows(
-            (*ones, *x.shape[2:]), (*ones, *y.shape[2:]), (*ones, *kernel), (*ones, *stride), front, (*ones, *dilation)
-        )
+        ones = [on_three_axes(row, 1) for row in (x.shape[2:], y.shape[2:], kernel, stride)]
+        front = on_three_axes([pair[0] for pair in padding], 0)
+        return Windows(*ones, front, on_three_axes(dilation, 1))
 
     @property
     def overlap(self) -> bool:
@@ -118,11 +115,27 @@ class Windows:
         rows = n * math.prod(over[:2])
         met = max(min(math.prod(self.window), 64) * math.prod(self.outputs), math.prod(self.sizes)) * n * c // rows
         rows_of_task = max(1, TASK_ELEMENTS // max(1, met))
-        numbers: list[int] = []
-        for place in places:
-            numbers += [*place.strides[:2], *[0] * (5 - len(place.strides)), *place.strides[2:]]
+        numbers = [stride for place in places for stride in picture(place).strides]
         numbers += [*self.sizes, *self.outputs, *self.front, c, rows, rows_of_task, *inner, *border]
         return Step(schedule, (*places, *numbers), (places[-1].buffer,), -(-rows // rows_of_task), label)
+
+
+def on_three_axes(numbers: Sequence[int], missing: int) -> Shape:
+    """One number for each spatial axis, leading ones made up.
+
+    Examples
+    --------
+    >>> on_three_axes((5, 7), 1)
+    (1, 5, 7)
+    """
+    assert len(numbers) <= 3, f"kernels run over one to three spatial axes, not {len(numbers)}"
+    return (*(missing,) * (3 - len(numbers)), *numbers)
+
+
+def picture(place: Place) -> Place:
+    """A place (n, c, *sizes) with three spatial axes."""
+    sizes, strides = on_three_axes(place.shape[2:], 1), on_three_axes(place.strides[2:], 0)
+    return Place(place.buffer, place.offset, (*place.shape[:2], *sizes), (*place.strides[:2], *strides))
 
 
 def filled_lanes(places: Sequence[Place], full: int, columns: bool, target: Target) -> tuple[int, int, str]:

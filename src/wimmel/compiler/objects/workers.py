@@ -288,9 +288,10 @@ def _scratch_file() -> IO[bytes] | None:
 
 def _cores() -> int:
     try:
-        return len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     except AttributeError:
-        return os.cpu_count() or 1
+        cores = os.cpu_count() or 1
+    return min(cores, 16)  # each worker takes some 100 MB
 
 
 def _llvmlite_folder() -> str:

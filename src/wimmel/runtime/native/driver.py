@@ -59,6 +59,7 @@ class Slot(IntEnum):
     ASLEEP = 0
     NUMBER = 1
     POOL = 2
+    WAKER = 3
 
 
 class Call(IntEnum):
@@ -226,8 +227,11 @@ def _wake_next(code: _Code, pool: Value, number: Value) -> None:
         asleep = code.slot(pool, worker)
 
         def wake() -> None:
-            won = builder.compare("eq", code.exchange(asleep, ASLEEP, 0), ASLEEP)
-            builder.when(won, lambda: code.wake(pool, asleep))
+            def rouse() -> None:
+                code.publish(code.processor(pool), asleep, Slot.WAKER)
+                code.wake(pool, asleep)
+
+            builder.when(builder.compare("eq", code.exchange(asleep, ASLEEP, 0), ASLEEP), rouse)
 
         builder.when(builder.compare("eq", code.see(asleep), ASLEEP), wake)
 
@@ -260,8 +264,12 @@ def _work(target: Target) -> Function:
 
     def rest() -> Value:
         builder.let("atomic_add", INDEX, slot, builder.index(ASLEEP))
-        # it may have been wanted before it was known to sleep
-        builder.when(wanted(), lambda: (), lambda: code.sleep(pool, slot, builder.index(ASLEEP)))
+
+        def sleep() -> None:
+            code.sleep(pool, slot, builder.index(ASLEEP))
+            code.leave(pool, code.see(code.at(slot, Slot.WAKER)))
+
+        builder.when(wanted(), lambda: (), sleep)  # it may have been wanted before it was known to sleep
         code.exchange(slot, ASLEEP, 0)
         code.set_floating_point(None)
         return until()
@@ -310,7 +318,7 @@ class _Code:
         self.target = target
         self.system = system_of(target.triple)
         self.is_x86 = target.triple.startswith("x86_64")
-        self.scratch = self.builder.let("stack", POINTER, bytes=64)
+        self.scratch = self.builder.let("stack", POINTER, bytes=256)
 
     def at(self, base: Value, word: Number) -> Value:
         return self.builder.offset(base, word, "i64")
@@ -342,6 +350,12 @@ class _Code:
     def wake(self, pool: Value, address: Value) -> None:
         function = self.read(pool, Pool.WAKE, POINTER)
         self.system.wake(self.builder, self.target, function, address)
+
+    def processor(self, pool: Value) -> Value:
+        return self.system.processor(self.builder, self.target, self.read(pool, Pool.SLEEP, POINTER), self.scratch)
+
+    def leave(self, pool: Value, busy: Value) -> None:
+        self.system.leave(self.builder, self.target, self.read(pool, Pool.SLEEP, POINTER), busy, self.scratch)
 
     def floating_point(self) -> Value:
         """The control word: how numbers are rounded, and whether small ones count as zero."""

@@ -5,6 +5,8 @@ there are. Each is a module with the same functions, chosen by a target's triple
 `functions`    addresses of the two C functions that put to sleep and wake: run-time numbers, never in code
 `sleep`        emits: sleep while the low 32 bits of a word are as given; may wake for no reason
 `wake`         emits: wake all that sleep on a word
+`processor`    emits: the number of the processor this thread is on
+`leave`        emits: if this thread is on that processor, which is busy, go to another
 `start`        a native thread that runs ``function(argument)``, with signals left to Python's threads
 `join`         waits until such a thread is gone
 `cores`        physical cores that this process may use
@@ -31,6 +33,10 @@ class System(Protocol):
     ) -> None: ...
 
     def wake(self, builder: Builder, target: Target, function: Value, address: Value) -> None: ...
+
+    def processor(self, builder: Builder, target: Target, function: Value, scratch: Value) -> Value: ...
+
+    def leave(self, builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None: ...
 
     def start(self, function: int, argument: int) -> int: ...
 

@@ -13,12 +13,17 @@ from wimmel.compiler.language import INDEX, Builder, Value
 from wimmel.compiler.targets import Target
 from wimmel.runtime.native.systems.posix import join, start
 
-__all__ = ["cores", "functions", "join", "sleep", "start", "wake"]
+__all__ = ["cores", "functions", "join", "leave", "processor", "sleep", "start", "wake"]
 
-FUTEX = {"x86_64": 202, "aarch64": 98}
-"""The system call's number, by processor."""
+CALLS = {
+    "x86_64": {"futex": 202, "sched_setaffinity": 203, "sched_getaffinity": 204, "getcpu": 309},
+    "aarch64": {"futex": 98, "sched_setaffinity": 122, "sched_getaffinity": 123, "getcpu": 168},
+}
+"""Numbers of system calls, by processor."""
 WAIT, WAKE = 128, 129
 """FUTEX_WAIT and FUTEX_WAKE, within one process."""
+SET_BYTES = 128
+"""Of a set of processors, a bit for each: 1024, as in the C library."""
 
 
 def functions() -> tuple[int, int]:
@@ -28,20 +33,46 @@ def functions() -> tuple[int, int]:
 
 
 def sleep(builder: Builder, target: Target, function: Value, address: Value, value: Value, scratch: Value) -> None:
-    _futex(builder, target, function, address, WAIT, value)
+    no_timeout = 0
+    _call(builder, target, function, "futex", address, WAIT, value, no_timeout, 0, 0)
 
 
 def wake(builder: Builder, target: Target, function: Value, address: Value) -> None:
-    _futex(builder, target, function, address, WAKE, builder.index(2**31 - 1))
+    everybody = 2**31 - 1
+    _call(builder, target, function, "futex", address, WAKE, everybody, 0, 0, 0)
 
 
-def _futex(builder: Builder, target: Target, function: Value, address: Value, operation: int, value: Value) -> None:
-    number = FUTEX[target.triple.partition("-")[0]]
-    no_timeout = builder.index(0)
-    builder.let(
-        "call", INDEX, function, builder.index(number), address, builder.index(operation), value, no_timeout,
-        builder.index(0), builder.index(0),
-    )  # fmt: skip
+def processor(builder: Builder, target: Target, function: Value, scratch: Value) -> Value:
+    builder.store(builder.index(0), scratch, 0)
+    _call(builder, target, function, "getcpu", scratch, 0, 0)
+    return builder.load(scratch, 0, INDEX)
+
+
+def leave(builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None:
+    """Kernels of virtual machines like to wake a thread on the processor of who wakes it. It moves by forbidding itself
+    that one for a moment."""
+    words = SET_BYTES // 8
+
+    def move() -> None:
+        others = builder.offset(scratch, words, "i64")
+        size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
+
+        def choose() -> None:
+            builder.loop(0, words, 1, lambda word: builder.store(builder.load(scratch, word, INDEX), others, word))
+            bit = builder.binary("shift_left", 1, busy % 64)
+            builder.store(builder.load(others, busy // 64, INDEX) ^ bit, others, busy // 64)
+            _call(builder, target, function, "sched_setaffinity", 0, size, others)
+            _call(builder, target, function, "sched_setaffinity", 0, size, scratch)
+
+        builder.when(builder.compare("lt", busy, size * 8), choose)
+
+    builder.when(builder.compare("eq", processor(builder, target, function, scratch), busy), move)
+
+
+def _call(builder: Builder, target: Target, function: Value, name: str, *arguments: Value | int) -> Value:
+    number = CALLS[target.triple.partition("-")[0]][name]
+    values = [a if isinstance(a, Value) else builder.index(a) for a in (number, *arguments)]
+    return builder.let("call", INDEX, function, *values)
 
 
 def cores(root: Path = Path("/")) -> int:

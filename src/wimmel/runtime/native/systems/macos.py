@@ -9,7 +9,7 @@ from wimmel.compiler.language import Builder, Type, Value
 from wimmel.compiler.targets import Target
 from wimmel.runtime.native.systems.posix import join, start
 
-__all__ = ["cores", "functions", "join", "sleep", "start", "wake"]
+__all__ = ["cores", "functions", "join", "leave", "processor", "sleep", "start", "wake"]
 
 COMPARE_AND_WAIT, WAKE_ALL, NO_ERRNO = 1, 0x100, 0x1000000
 
@@ -29,6 +29,15 @@ def sleep(builder: Builder, target: Target, function: Value, address: Value, val
 def wake(builder: Builder, target: Target, function: Value, address: Value) -> None:
     operation = builder.constant(Type("i32"), COMPARE_AND_WAIT | WAKE_ALL | NO_ERRNO)
     builder.let("call", Type("i32"), function, operation, address, builder.index(0))
+
+
+def processor(builder: Builder, target: Target, function: Value, scratch: Value) -> Value:
+    """Not asked: nothing would follow from it."""
+    return builder.index(0)
+
+
+def leave(builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None:
+    """Nothing: threads cannot be moved here."""
 
 
 def cores() -> int:

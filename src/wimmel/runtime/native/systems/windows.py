@@ -35,6 +35,15 @@ def wake(builder: Builder, target: Target, function: Value, address: Value) -> N
     builder.let("call", None, function, address)
 
 
+def processor(builder: Builder, target: Target, function: Value, scratch: Value) -> Value:
+    """Not asked: nothing would follow from it."""
+    return builder.index(0)
+
+
+def leave(builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None:
+    """Nothing: the system places threads well."""
+
+
 def start(function: int, argument: int) -> int:
     """A thread that runs ``function(argument)``; OSError where the system gives no more."""
     create = _library("kernel32").CreateThread
