@@ -23,9 +23,9 @@ from wimmel.compiler.kernels import (
     reduction,
     weight_gradient,
 )
-from wimmel.compiler.layouts import channels_last, halos, pictures
+from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.program import Program, assembled
-from wimmel.compiler.regions import Region, base, regions
+from wimmel.compiler.regions import SOURCES, Region, base, regions
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -53,6 +53,8 @@ def unsupported(graph: Graph) -> str | None:
         name, whole = node.primitive.name, node.dtype.kind != "f"
         if name.startswith("convolution") and whole:
             return f"{name} of {node.dtype}: kernels convolve float32 and float64"
+        if (name.startswith("convolution") or name in POOLING) and len(node.inputs[0].shape) > 5:
+            return f"{name} over {len(node.inputs[0].shape) - 2} spatial axes: kernels take up to three"
         if name == "power" and whole and not _counts(node.inputs[1]):
             return "power of whole numbers with an exponent that may be negative"
     return None
@@ -88,7 +90,8 @@ class _Planner:
         for tensor, buffer in zip(graph.inputs, inputs, strict=True):
             self.places[tensor] = row_major(buffer, tensor.shape)
         for tensor, buffer in zip(graph.outputs, outputs, strict=True):
-            if base(tensor) is tensor and tensor not in self.layouts and tensor not in self.places:
+            computed = base(tensor) is tensor and tensor.primitive.name not in SOURCES
+            if computed and tensor not in self.layouts:
                 self.outputs.setdefault(tensor, buffer)  # computed right where it is handed out
         for region in self.regions:
             self.region = region

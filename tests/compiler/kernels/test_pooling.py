@@ -80,7 +80,9 @@ def counts(
     return tuple((n + sum(pads) - d * (k - 1) - 1) // s + 1 + beyond for n, k, s, pads, d in rows)
 
 
-def arrays_for(name: str, shape: tuple[int, ...], outputs: tuple[int, ...], dtype: str, random: Any) -> list[np.ndarray]:
+def arrays_for(
+    name: str, shape: tuple[int, ...], outputs: tuple[int, ...], dtype: str, random: Any
+) -> list[np.ndarray]:
     x = drawn(random, shape, dtype)
     g = drawn(random, (*shape[:2], *outputs), dtype if np.dtype(dtype).kind == "f" else "float32", special=False)
     other = drawn(random, shape, dtype if np.dtype(dtype).kind == "f" else "float32", special=False)
@@ -102,7 +104,7 @@ def test_windows_of_any_kind_give_what_the_definition_gives(name, target):
         padding = tuple((a, b + max(0, d * (k - 1) + 1 - n - a - b)) for n, k, d, (a, b) in
                         zip(sizes, kernel, dilation, pads, strict=True))  # fmt: skip
         outputs = counts(sizes, kernel, stride, padding, dilation, beyond=seed % 2)
-        settings = dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation, outputs=outputs)
+        settings = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation, "outputs": outputs}
         if name == "sum_unpool":
             settings["size"] = sizes
         dtype = str(random.choice(["float32", "float64"]))
@@ -134,7 +136,13 @@ CASES = {
 def test_known_windows_in_both_layouts(case, name):
     shape, kernel, stride, padding, dilation = CASES[case]
     outputs = counts(shape[2:], kernel, stride, padding, dilation)
-    settings: dict[str, Any] = dict(kernel=kernel, stride=stride, padding=padding, dilation=dilation, outputs=outputs)
+    settings: dict[str, Any] = {
+        "kernel": kernel,
+        "stride": stride,
+        "padding": padding,
+        "dilation": dilation,
+        "outputs": outputs,
+    }
     if name == "sum_unpool":
         settings["size"] = shape[2:]
     random = np.random.default_rng(len(case))
@@ -147,7 +155,7 @@ def test_known_windows_in_both_layouts(case, name):
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64", "uint64", "bool"])
 @pytest.mark.parametrize("name", ["max_pool", "max_pool_take", "max_unpool", "sum_pool"])
 def test_whole_numbers_and_booleans(name, dtype):
-    settings = dict(kernel=(2, 3), stride=(2, 2), padding=((1, 0), (1, 1)), dilation=(1, 1), outputs=(3, 4))
+    settings = {"kernel": (2, 3), "stride": (2, 2), "padding": ((1, 0), (1, 1)), "dilation": (1, 1), "outputs": (3, 4)}
     random = np.random.default_rng(1)
     arrays = arrays_for(name, (2, 21, 5, 7), (3, 4), dtype, random)
     for target in TARGETS[:3]:
@@ -155,7 +163,7 @@ def test_whole_numbers_and_booleans(name, dtype):
 
 
 def test_no_outputs_give_no_cotangents():
-    settings = dict(kernel=(2, 2), stride=(2, 2), padding=((0, 0), (0, 0)), dilation=(1, 1), outputs=(0, 2))
+    settings = {"kernel": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 0)), "dilation": (1, 1), "outputs": (0, 2)}
     x, g = np.ones((2, 3, 1, 4), np.float32), np.ones((2, 3, 0, 2), np.float32)
     result = channels_last(x.shape, "float32")
     places = [channels_last(x.shape, "float32"), channels_last(g.shape, "float32")]
@@ -166,7 +174,13 @@ def test_no_outputs_give_no_cotangents():
 def test_sizes_and_channels_are_arguments_of_the_same_code():
     def schedules(n: int, c: int, size: int) -> list[Any]:
         x, y = channels_last((n, c, size, size), "float32"), channels_last((n, c, size // 2, size // 2), "float32")
-        windows = dict(kernel=(3, 3), stride=(2, 2), padding=((1, 1), (1, 1)), dilation=(1, 1), outputs=y.shape[2:])
+        windows = {
+            "kernel": (3, 3),
+            "stride": (2, 2),
+            "padding": ((1, 1), (1, 1)),
+            "dilation": (1, 1),
+            "outputs": y.shape[2:],
+        }
         steps = pooling.plan_max_pool(x, y, **windows, target=KNOWN["avx512"])
         steps += pooling.plan_max_unpool(x, y, x, **windows, target=KNOWN["avx512"])
         return [step.schedule for step in steps]

@@ -128,7 +128,7 @@ def plan_convolution(
     block = chosen_block(key, target, x.kind, outputs, sizes[2])
     packed, steps = _packed(weight, groups, by_group, block, target)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
-    merged = groups == 1 and dilation[2] == 1 and channels > 0 and x.strides[1] == 1 and columns == channels
+    merged = groups == 1 and dilation[2] == 1 and channels > 0 and columns == channels
     schedule = ConvolutionSchedule(
         block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, False, chain, (), ()
     )
@@ -192,7 +192,9 @@ def in_one_row(
             picture = depth
         if depth == 1 or picture > 1:
             row = (1, 1, picture * height * width)
-            views = [Place(v.buffer, v.offset, (*v.shape[:2], *row), (*v.strides[:2], 0, 0, v.strides[4])) for v in views]
+            views = [
+                Place(v.buffer, v.offset, (*v.shape[:2], *row), (*v.strides[:2], 0, 0, v.strides[4])) for v in views
+            ]
             sizes = row
     return sizes, views[0], views[1 : 1 + len(results)], views[1 + len(results) :]
 

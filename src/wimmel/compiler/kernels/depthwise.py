@@ -131,8 +131,8 @@ def plan_depthwise(
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
-    arguments = (replace(x, offset=start), packed, *results, *operands, *numbers)
-    return [*steps, Step(schedule, arguments, written, n * depth * parts, label)]
+    places = (replace(x, offset=start), packed, *results, *operands)
+    return [*steps, Step(schedule, (*places, *numbers), written, n * depth * parts, label)]
 
 
 def plan_depthwise_input_gradient(
@@ -324,43 +324,36 @@ class _Depthwise:
         taps, stride, dilation = schedule.taps[2], schedule.stride[2], schedule.dilation[2]
         columns = schedule.columns
 
-        def multiplied(place: Number, met: Sequence[tuple[int, Value]], row: int, sums: Sequence[Value]) -> list[Value]:
-            """The sums of these columns of a row, with their weights for the input at this place."""
-            value = builder.load(x, place * schedule.column, self.input, mask)
-            value = builder.convert(value, self.vector.kind)
-            following = list(sums)
-            for column, weight in met:
-                output = row * columns + column
-                following[output] = builder.fma(value, weight, following[output])
-            return following
+        def input_at(column: Number) -> Value:
+            value = builder.load(x, column * schedule.column, self.input, mask)
+            return builder.convert(value, self.vector.kind)
 
         def weight_at(filters: Value, tap: Number) -> Value:
             return builder.load(filters, tap * schedule.channels, self.vector, mask)
 
+        def turn(tap: Number, *sums: Value) -> list[Value]:
+            taken = list(sums)
+            for row, filters in meeting:
+                weight = weight_at(filters, tap)
+                for column in range(columns):
+                    output = row * columns + column
+                    taken[output] = builder.fma(input_at(tap * dilation + column * stride), weight, taken[output])
+            return taken
+
         if columns * taps > UNROLLED:
-
-            def turn(tap: Number, *sums: Value) -> Sequence[Value]:
-                taken: Sequence[Value] = sums
-                for row, filters in meeting:
-                    weight = weight_at(filters, tap)
-                    for column in range(columns):
-                        taken = multiplied(tap * dilation + column * stride, [(column, weight)], row, taken)
-                return taken
-
             return builder.loop(0, taps, 1, turn, sums)
         builder.fence()  # otherwise all loads of a block come first, and there are not registers enough
         lines = [(row, [weight_at(filters, tap) for tap in range(taps)]) for row, filters in meeting]
         taken = list(sums)
         for place in range((columns - 1) * stride + (taps - 1) * dilation + 1):
+            met = [(c, tap) for c in range(columns) for tap in range(taps) if c * stride + tap * dilation == place]
+            if not met:
+                continue
+            value = input_at(place)
             for row, weights in lines:
-                met = [
-                    (column, weights[tap])
-                    for column in range(columns)
-                    for tap in range(taps)
-                    if column * stride + tap * dilation == place
-                ]
-                if met:
-                    taken = multiplied(place, met, row, taken)
+                for column, tap in met:
+                    output = row * columns + column
+                    taken[output] = builder.fma(value, weights[tap], taken[output])
         return taken
 
     def finish(self, sums: Sequence[Value], places: list[Value], channel: Number, mask: Value | None) -> None:

@@ -26,7 +26,11 @@ PARTS = 64
 TASK_ELEMENTS = 1 << 15
 """What one task does: some microseconds of work."""
 
-_LONG = frozenset(("exp", "log", "log1p", "tanh", "erf", "power"))
+LOOP_COST = 4.0
+"""Of beginning a loop, in vector instructions."""
+
+FOLD_COST = 20.0
+"""Of making one number of the lanes of a vector, and of all else that is done once for a result."""
 
 
 def plan_reduction(
@@ -146,15 +150,19 @@ def _loops(
         reduced, reduced_strides = [1], [[0] for _ in operands]
     terms = max(1, math.prod(reduced))
 
-    def cost(size: int, strides: Sequence[int]) -> float:
-        """Of one element, in vector operations."""
-        return -(-size // lanes) / size * sum(_COSTS.get(stride, 1.5 * lanes) for stride in strides) if size else 0
+    def reading(axis: int, sizes: list[int], views: list[list[int]]) -> tuple[float, float]:
+        """Vectors for each element where the lanes run along that axis, and the cost of reading them."""
+        vectors = -(-sizes[axis] // lanes) / max(sizes[axis], 1)
+        far = 1.5 * lanes
+        return vectors, vectors * sum({0: 0.1, 1: 1.0}.get(view[axis], far) for view in views)
 
-    costs = [(cost(size, [view[axis] for view in reduced_strides]) + 4 / max(size, 1) + 20 / terms, True, axis)
-             for axis, size in enumerate(reduced)]  # fmt: skip
-    costs += [(cost(size, [view[axis] for view in kept_strides[: len(operands)]])
-               + -(-size // lanes) / size * (4 / max(reduced[-1], 1) + 4 / terms), False, axis)
-              for axis, size in enumerate(kept)]  # fmt: skip
+    costs = []
+    for axis, size in enumerate(reduced):
+        _, read = reading(axis, reduced, reduced_strides)
+        costs.append((read + LOOP_COST / max(size, 1) + FOLD_COST / terms, True, axis))
+    for axis in range(len(kept)):
+        vectors, read = reading(axis, kept, kept_strides[: len(operands)])
+        costs.append((read + vectors * LOOP_COST * (1 / max(reduced[-1], 1) + 1 / terms), False, axis))
     _, along, best = min(costs)
     columns = 1
     if along:
@@ -170,10 +178,6 @@ def _loops(
             row.insert(0, first)
     strides = [[*a, *b] for a, b in zip(kept_strides, reduced_strides, strict=False)]
     return _Loops(along, lanes, kept, columns, reduced[:-1], reduced[-1], strides, kept_strides[len(operands) :])
-
-
-_COSTS = {0: 0.1, 1: 1.0}
-"""Of reading a vector of elements that many elements apart; others are gathered."""
 
 
 def _distance(operands: Sequence[Place], axis: int) -> int:
@@ -240,5 +244,5 @@ def _move(strides: Sequence[int], along_lanes: int, written: bool = False) -> st
 
 def _accumulators(chain: Chain, moves: Sequence[str]) -> int:
     """Enough to hide how long an addition takes; few where the chain alone keeps the processor busy."""
-    weight = sum(16 if line.operation in _LONG else 1 for line in chain.lines) + 4 * moves.count("far")
+    weight = chain.work + 4 * moves.count("far")
     return 8 if weight < 8 else 4 if weight < 16 else 2 if weight < 32 else 1

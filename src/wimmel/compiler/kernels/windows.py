@@ -74,9 +74,10 @@ class Windows:
     def of(x: Place, y: Place, kernel: Shape, stride: Shape, padding: Pairs, dilation: Shape) -> Windows:
         """Those of a primitive, from pictures x (n, c, *sizes) to y (n, c, *outputs); leading axes of size 1 make up
         for those that are missing."""
-        ones = [on_three_axes(row, 1) for row in (x.shape[2:], y.shape[2:], kernel, stride)]
+        sizes, outputs = on_three_axes(x.shape[2:], 1), on_three_axes(y.shape[2:], 1)
+        window, stride, dilation = (on_three_axes(row, 1) for row in (kernel, stride, dilation))
         front = on_three_axes([pair[0] for pair in padding], 0)
-        return Windows(*ones, front, on_three_axes(dilation, 1))
+        return Windows(sizes, outputs, window, stride, front, dilation)
 
     @property
     def overlap(self) -> bool:

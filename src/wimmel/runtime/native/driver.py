@@ -13,7 +13,9 @@ join of a step goes like this:
 
 The share taken shrinks with what is left (Polychronopoulos and Kuck, "Guided Self-Scheduling", 1987), half of an equal
 part each time. Waiting threads look at the ticket over and over for a short time, measured by the processor's clock,
-then sleep. Who is awake wakes the two after it, as in a heap, so that many wake as fast as few.
+then sleep. Who is awake wakes the two after it, as in a heap, so that many wake as fast as few. Waking costs the waker
+some microseconds and takes tens of them, so a call does so only if it took longer last time, or follows the last one at
+once, as in a loop.
 """
 
 from __future__ import annotations
@@ -43,6 +45,7 @@ class Pool(IntEnum):
     TASKS = 3
     THREADS = 4
     PATIENCE = 5
+    REACH = 6
     FINISHED = LINE
     LOCK = 2 * LINE
     STOP = 3 * LINE
@@ -59,7 +62,8 @@ class Slot(IntEnum):
     ASLEEP = 0
     NUMBER = 1
     POOL = 2
-    WAKER = 3
+    THREAD = 3
+    FORBIDDEN = 4
 
 
 class Call(IntEnum):
@@ -73,6 +77,8 @@ class Call(IntEnum):
     BINDING_COUNT = 4
     ARRAYS = 5
     STATUS = 6
+    ENDED = 7
+    TOOK = 8
 
 
 ROW = 3
@@ -106,8 +112,12 @@ def _run(target: Target, array_data: int) -> Function:
     _bind(code, call, array_data)
     pool, steps, status = (code.read(call, word, POINTER) for word in (Call.POOL, Call.STEPS, Call.STATUS))
     builder.store(builder.index(0), status, 0)
-
-    lock = code.at(pool, Pool.LOCK)
+    began, lock = code.clock(), code.at(pool, Pool.LOCK)
+    # more threads than processors must not spin: they would keep from running whom they wait for
+    enough = builder.compare("le", threads, code.read(pool, Pool.PROCESSORS))
+    patience = builder.select(enough, code.read(pool, Pool.SPIN), 0)
+    in_a_loop = builder.compare("lt", began - code.read(call, Call.ENDED), patience)
+    worth_waking = in_a_loop | builder.compare("gt", code.read(call, Call.TOOK), patience)
 
     def locked() -> Value:
         return builder.compare("eq", code.exchange(lock, 0, 1), 0)
@@ -121,7 +131,17 @@ def _run(target: Target, array_data: int) -> Function:
         tasks = code.read(row, 2)
 
         def share_out() -> None:
-            _share_out(code, pool, kernel, arguments, tasks, threads)
+            reach = builder.select(worth_waking, builder.minimum(threads, tasks), 0)
+            for word, value in ((Pool.KERNEL, kernel), (Pool.ARGUMENTS, arguments)):
+                builder.store(value, pool, word)
+            for word, value in (
+                (Pool.TASKS, tasks),
+                (Pool.THREADS, threads),
+                (Pool.PATIENCE, patience),
+                (Pool.REACH, reach),
+            ):
+                code.publish(value, pool, word)
+            _fork_and_join(code, pool, tasks, patience)
 
         def alone() -> None:
             builder.let("call", None, kernel, arguments, builder.index(0), tasks, builder.index(0))
@@ -130,6 +150,9 @@ def _run(target: Target, array_data: int) -> Function:
 
     builder.loop(0, code.read(call, Call.STEP_COUNT), 1, step)
     builder.when(shared, lambda: builder.let("atomic_store", None, builder.index(0), lock))
+    ended = code.clock()
+    builder.store(ended, call, Call.ENDED)
+    builder.store(ended - began, call, Call.TOOK)
     code.set_floating_point(saved)
     return builder.function(builder.load(status, 0, INDEX))
 
@@ -147,16 +170,9 @@ def _bind(code: _Code, call: Value, array_data: int) -> None:
     code.builder.loop(0, code.read(call, Call.BINDING_COUNT), 1, bind)
 
 
-def _share_out(code: _Code, pool: Value, kernel: Value, arguments: Value, tasks: Value, threads: Value) -> None:
-    """The caller's side of one step: returns when all its tasks are done."""
+def _fork_and_join(code: _Code, pool: Value, tasks: Value, patience: Value) -> None:
+    """The caller's side of the step that the pool describes: returns when all its tasks are done."""
     builder = code.builder
-    # more threads than processors must not spin: they would keep from running whom they wait for
-    enough = builder.compare("le", threads, code.read(pool, Pool.PROCESSORS))
-    patience = builder.select(enough, code.read(pool, Pool.SPIN), 0)
-    builder.store(kernel, pool, Pool.KERNEL)
-    builder.store(arguments, pool, Pool.ARGUMENTS)
-    for word, value in ((Pool.TASKS, tasks), (Pool.THREADS, threads), (Pool.PATIENCE, patience)):
-        code.publish(value, pool, word)
     finished = code.at(pool, Pool.FINISHED)
     builder.let("atomic_store", None, builder.index(0), finished)
     builder.let("atomic_add", INDEX, pool, tasks + GENERATION)  # the ticket: what is left of the last step is 0
@@ -218,24 +234,24 @@ def _take(code: _Code, pool: Value, number: Value) -> Value:
 
 
 def _wake_next(code: _Code, pool: Value, number: Value) -> None:
-    """Wakes the two workers after this one, if they sleep and there are tasks for them."""
+    """Wakes the two workers after this one, if they sleep and are within reach."""
     builder = code.builder
-    useful = builder.minimum(code.see(code.at(pool, Pool.THREADS)), code.see(code.at(pool, Pool.TASKS)))
-    first = number * 2 + 1
+    reach, first = code.see(code.at(pool, Pool.REACH)), number * 2 + 1
 
     def check(worker: Value) -> None:
         asleep = code.slot(pool, worker)
 
         def wake() -> None:
             def rouse() -> None:
-                code.publish(code.processor(pool), asleep, Slot.WAKER)
+                forbidden = code.forbid(pool, code.see(code.at(asleep, Slot.THREAD)))
+                code.publish(forbidden, asleep, Slot.FORBIDDEN)
                 code.wake(pool, asleep)
 
             builder.when(builder.compare("eq", code.exchange(asleep, ASLEEP, 0), ASLEEP), rouse)
 
         builder.when(builder.compare("eq", code.see(asleep), ASLEEP), wake)
 
-    builder.loop(first, builder.minimum(first + 2, useful), 1, check)
+    builder.loop(first, builder.minimum(first + 2, reach), 1, check)
 
 
 def _work(target: Target) -> Function:
@@ -267,7 +283,7 @@ def _work(target: Target) -> Function:
 
         def sleep() -> None:
             code.sleep(pool, slot, builder.index(ASLEEP))
-            code.leave(pool, code.see(code.at(slot, Slot.WAKER)))
+            code.allow(pool, code.see(code.at(slot, Slot.FORBIDDEN)))
 
         builder.when(wanted(), lambda: (), sleep)  # it may have been wanted before it was known to sleep
         code.exchange(slot, ASLEEP, 0)
@@ -286,6 +302,7 @@ def _work(target: Target) -> Function:
         return builder.compare("eq", code.see(stop), 0), later
 
     code.set_floating_point(None)
+    code.publish(code.thread(pool), slot, Slot.THREAD)
     builder.repeat(turn, [until()])
     return builder.function(builder.index(0))
 
@@ -351,11 +368,16 @@ class _Code:
         function = self.read(pool, Pool.WAKE, POINTER)
         self.system.wake(self.builder, self.target, function, address)
 
-    def processor(self, pool: Value) -> Value:
-        return self.system.processor(self.builder, self.target, self.read(pool, Pool.SLEEP, POINTER), self.scratch)
+    def thread(self, pool: Value) -> Value:
+        return self.system.thread(self.builder, self.target, self.read(pool, Pool.SLEEP, POINTER))
 
-    def leave(self, pool: Value, busy: Value) -> None:
-        self.system.leave(self.builder, self.target, self.read(pool, Pool.SLEEP, POINTER), busy, self.scratch)
+    def forbid(self, pool: Value, thread: Value) -> Value:
+        function = self.read(pool, Pool.SLEEP, POINTER)
+        return self.system.forbid(self.builder, self.target, function, thread, self.scratch)
+
+    def allow(self, pool: Value, processor: Value) -> None:
+        function = self.read(pool, Pool.SLEEP, POINTER)
+        self.system.allow(self.builder, self.target, function, processor, self.scratch)
 
     def floating_point(self) -> Value:
         """The control word: how numbers are rounded, and whether small ones count as zero."""

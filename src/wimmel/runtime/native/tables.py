@@ -1,6 +1,6 @@
 """A program's steps as the driver reads them: a table of words, and for each word what has to be added to it.
 
-    table = call (8 words), status (8), arguments of all steps, rows of steps, rows of bindings, arrays
+    table = call (16 words), status (16), arguments of all steps, rows of steps, rows of bindings, arrays
 
 All but the addresses of an instance's memory is the same for every instance, so a table is made once and copied.
 """
@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from wimmel.compiler.steps import Buffer, Place, Schedule, Step
-from wimmel.runtime.native.driver import MOST_TASKS, ROW, Call
+from wimmel.runtime.native.driver import LINE, MOST_TASKS, ROW, Call
 
 FIXED, TABLE, ARENA, ARRAYS = 0, 1, 2, 3
 """What a word counts from: nothing, the table itself, the arena, and from 3 on the elements of the caller's arrays."""
 
-STATUS = 8
-ARGUMENTS = 16
+STATUS = LINE
+ARGUMENTS = 2 * LINE
 
 Location = tuple[int, int]
 """What a buffer's address counts from, and bytes after it."""
@@ -96,6 +96,7 @@ def table_of(
     words[Call.POOL] = (FIXED, pool)
     words[Call.STEPS], words[Call.STEP_COUNT] = (TABLE, 8 * first_row), (FIXED, len(rows) // ROW)
     words[Call.BINDINGS], words[Call.BINDING_COUNT] = (TABLE, 8 * first_binding), (FIXED, len(bindings) // ROW)
+    words[Call.TOOK] = (FIXED, 2**62)  # not known yet: long
     words[Call.ARRAYS], words[Call.STATUS] = (TABLE, 8 * first_array), (TABLE, 8 * STATUS)
     numbers = np.array([number for _, number in words], np.int64)
     origins = np.array([origin for origin, _ in words], np.int8)

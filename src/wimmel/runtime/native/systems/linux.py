@@ -13,11 +13,11 @@ from wimmel.compiler.language import INDEX, Builder, Value
 from wimmel.compiler.targets import Target
 from wimmel.runtime.native.systems.posix import join, start
 
-__all__ = ["cores", "functions", "join", "leave", "processor", "sleep", "start", "wake"]
+__all__ = ["allow", "cores", "forbid", "functions", "join", "sleep", "start", "thread", "wake"]
 
 CALLS = {
-    "x86_64": {"futex": 202, "sched_setaffinity": 203, "sched_getaffinity": 204, "getcpu": 309},
-    "aarch64": {"futex": 98, "sched_setaffinity": 122, "sched_getaffinity": 123, "getcpu": 168},
+    "x86_64": {"futex": 202, "sched_setaffinity": 203, "sched_getaffinity": 204, "getcpu": 309, "gettid": 186},
+    "aarch64": {"futex": 98, "sched_setaffinity": 122, "sched_getaffinity": 123, "getcpu": 168, "gettid": 178},
 }
 """Numbers of system calls, by processor."""
 WAIT, WAKE = 128, 129
@@ -42,31 +42,36 @@ def wake(builder: Builder, target: Target, function: Value, address: Value) -> N
     _call(builder, target, function, "futex", address, WAKE, everybody, 0, 0, 0)
 
 
-def processor(builder: Builder, target: Target, function: Value, scratch: Value) -> Value:
+def thread(builder: Builder, target: Target, function: Value) -> Value:
+    return _call(builder, target, function, "gettid")
+
+
+def forbid(builder: Builder, target: Target, function: Value, thread: Value, scratch: Value) -> Value:
+    """Some kernels of virtual machines put a thread that wakes to where its waker runs, with other processors idle."""
     builder.store(builder.index(0), scratch, 0)
     _call(builder, target, function, "getcpu", scratch, 0, 0)
-    return builder.load(scratch, 0, INDEX)
+    own = builder.load(scratch, 0, INDEX)
+    size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
+    _flip(builder, target, function, thread, own, size, scratch)
+    return own
 
 
-def leave(builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None:
-    """Kernels of virtual machines like to wake a thread on the processor of who wakes it. It moves by forbidding itself
-    that one for a moment."""
-    words = SET_BYTES // 8
+def allow(builder: Builder, target: Target, function: Value, processor: Value, scratch: Value) -> None:
+    size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
+    _flip(builder, target, function, builder.index(0), processor, size, scratch)
 
-    def move() -> None:
-        others = builder.offset(scratch, words, "i64")
-        size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
 
-        def choose() -> None:
-            builder.loop(0, words, 1, lambda word: builder.store(builder.load(scratch, word, INDEX), others, word))
-            bit = builder.binary("shift_left", 1, busy % 64)
-            builder.store(builder.load(others, busy // 64, INDEX) ^ bit, others, busy // 64)
-            _call(builder, target, function, "sched_setaffinity", 0, size, others)
-            _call(builder, target, function, "sched_setaffinity", 0, size, scratch)
+def _flip(
+    builder: Builder, target: Target, function: Value, thread: Value, processor: Value, size: Value, scratch: Value
+) -> None:
+    """Gives a thread the set of processors in the scratch space, with or without this one: as it was not."""
 
-        builder.when(builder.compare("lt", busy, size * 8), choose)
+    def flip() -> None:
+        bit = builder.binary("shift_left", 1, processor % 64)
+        builder.store(builder.load(scratch, processor // 64, INDEX) ^ bit, scratch, processor // 64)
+        _call(builder, target, function, "sched_setaffinity", thread, size, scratch)
 
-    builder.when(builder.compare("eq", processor(builder, target, function, scratch), busy), move)
+    builder.when(builder.compare("lt", processor, size * 8), flip)
 
 
 def _call(builder: Builder, target: Target, function: Value, name: str, *arguments: Value | int) -> Value:

@@ -1,0 +1,268 @@
+"""Convolution kernels give what the primitive defines, followed by the chain; they read and write nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from compiler.machine import at, run_steps
+from compiler.views import TARGETS, drawn_place, only_that_place_was_written
+from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.kernels import convolution
+from wimmel.compiler.kernels.border import with_halo
+from wimmel.compiler.kernels.convolution import chosen_block, conforms, plan_convolution
+from wimmel.compiler.kernels.microkernel import Block
+from wimmel.compiler.steps import Buffer, Place, row_major
+from wimmel.compiler.targets import KNOWN, Target
+from wimmel.geometry import output_sizes
+from wimmel.graph import primitives
+
+CASES = {"avx512": 60, "avx2": 30, "sse4.2": 20, "plain": 15}
+
+
+@dataclass(frozen=True)
+class Case:
+    """The shapes of x and the weight, and the convolution's attributes."""
+
+    x: tuple[int, ...]
+    weight: tuple[int, ...]
+    settings: dict[str, Any]
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        s = self.settings
+        sizes = output_sizes(self.x[2:], self.weight[2:], s["padding"], s["stride"], s["dilation"])
+        return (self.x[0], self.weight[0], *sizes)
+
+
+def case(
+    x: tuple[int, ...], outputs: int, kernel: tuple[int, ...], stride: int = 1, padding: int = 0, dilation: int = 1,
+    groups: int = 1,
+) -> Case:  # fmt: skip
+    axes = len(kernel)
+    settings = {"stride": (stride,) * axes, "padding": ((padding, padding),) * axes, "dilation": (dilation,) * axes}
+    return Case(x, (outputs, x[1] // groups, *kernel), {**settings, "groups": groups})
+
+
+def drawn_case(random: np.random.Generator) -> Case:
+    """Of any rank, with odd sizes, paddings wider than the kernel, and groups."""
+    axes = int(random.choice([1, 2, 2, 2, 3]))
+    groups = int(random.choice([1, 1, 1, 2, 3]))
+    channels = int(random.choice([1, 2, 3, 5, 17, 33] if axes < 3 else [1, 2, 5]))
+    outputs = int(random.choice([1, 2, 3, 6, 7, 10, 16, 17, 31, 33, 50, 64, 70]))
+    kernel, stride, dilation = (tuple(int(n) for n in random.integers(1, 4, axes)) for _ in range(3))
+    padding = tuple((int(a), int(b)) for a, b in random.integers(0, 5, (axes, 2)) * (random.random() < 0.6))
+    widest = 40 if axes == 1 else 14 if axes == 2 else 6
+    sizes = tuple(
+        max(int(n), d * (k - 1) + 1 - a - b, 1)
+        for n, k, d, (a, b) in zip(random.integers(1, widest, axes), kernel, dilation, padding, strict=True)
+    )
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return Case((int(random.integers(1, 4)), groups * channels, *sizes), (groups * outputs, channels, *kernel), settings)
+
+
+def values(place: Place, array: np.ndarray, elsewhere: float) -> np.ndarray:
+    """The buffer's elements, where the place has the array's."""
+    flat = np.full(place.buffer.elements, elsewhere, array.dtype)
+    strides = tuple(stride * flat.itemsize for stride in place.strides)
+    np.lib.stride_tricks.as_strided(flat[place.offset :], place.shape, strides)[...] = array
+    return flat
+
+
+def small(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Whole numbers, whose products and sums are exact."""
+    return random.integers(-4, 5, shape).astype(dtype)
+
+
+def within(random: np.random.Generator, dtype: str, shape: tuple[int, ...], halo: Any) -> Place:
+    """Channels last with that halo, sometimes in pictures with more channels."""
+    n, c, *sizes = shape
+    before, behind = (int(k) for k in random.integers(0, 4, 2) * (random.random() < 0.2))
+    wide = with_halo(dtype, (n, before + c + behind, *sizes), halo)
+    return wide.sliced((0, before, *[0] * len(sizes)), shape, (1,) * len(shape))
+
+
+EPILOGUES = ("identity", "bias relu", "residual", "scale and keep", "compared")
+
+
+def drawn_chain(random: np.random.Generator, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
+    """A chain, its operands (place, buffer's elements), and what it is in NumPy."""
+    channels, axes = shape[1], len(shape) - 2
+    operands: list[tuple[Place, np.ndarray]] = []
+
+    def operand(own: tuple[int, ...]) -> np.ndarray:
+        array = small(random, own, dtype)
+        if len(own) == len(shape) and own[0] == shape[0]:
+            place = within(random, dtype, own, ((1, 0),) * axes)
+        else:
+            place = row_major(Buffer(dtype, array.size), own)
+        stretched = place.stretched(shape)
+        assert conforms(stretched)
+        operands.append((stretched, values(place, array, np.nan)))
+        return array
+
+    if name == "identity":
+        return Chain.identity(dtype), operands, lambda y: [y]
+    if name == "bias relu":
+        bias = operand((channels, *[1] * axes))
+        lines = (Line("add", (0, 1), dtype), Line("constant", (), dtype, 0), Line("maximum", (2, 3), dtype))
+        return Chain((dtype,) * 2, lines, (4,)), operands, lambda y: [np.maximum(y + bias, 0)]
+    if name == "residual":
+        bias, residual = operand((1, channels, *[1] * axes)), operand(shape)
+        lines = (Line("add", (0, 1), dtype), Line("add", (3, 2), dtype))
+        return Chain((dtype,) * 3, lines, (4,)), operands, lambda y: [y + bias + residual]
+    if name == "scale and keep":
+        scale, by_picture = operand(()), operand((shape[0], 1, *[1] * axes))
+        lines = (Line("multiply", (0, 1), dtype), Line("subtract", (3, 2), dtype))
+        return Chain((dtype,) * 3, lines, (4, 0)), operands, lambda y: [y * scale - by_picture, y]
+    other = operand(shape)
+    return Chain((dtype,) * 2, (Line("less", (0, 1), "bool"),), (2,)), operands, lambda y: [y < other]
+
+
+def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
+    """One convolution of small whole numbers, against the definition: no bit may differ."""
+    random = np.random.default_rng(seed)
+    x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
+    padding = case.settings["padding"]
+    wider = int(random.integers(0, 2))
+    x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in padding))
+    weight_place = drawn_place(random, dtype, case.weight)
+    chain, operands, function = drawn_chain(random, epilogue, dtype, case.result)
+    expected = function(primitives.convolution.definition(x, weight, **case.settings))
+    results = [
+        within(random, kind, case.result, tuple((int(a), int(b)) for a, b in random.integers(0, 3, (len(padding), 2))))
+        for kind in chain.result_dtypes
+    ]
+    steps = plan_convolution(
+        x_place, weight_place, results, chain, [place for place, _ in operands], **case.settings, target=target
+    )
+    known = {x_place.buffer: values(x_place, x, 0.0), weight_place.buffer: values(weight_place, weight, np.nan)}
+    known |= {place.buffer: flat for place, flat in operands}
+    arrays = run_steps(steps, known, target, seed)
+    for place, array in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(at(place, arrays), array)
+        assert only_that_place_was_written(place, arrays)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_drawn_convolutions_give_what_the_definition_gives(target):
+    random = np.random.default_rng(3)
+    for seed in range(CASES[target.name]):
+        drawn = drawn_case(random)
+        dtype = "float64" if seed % 4 == 3 else "float32"
+        run(drawn, dtype, EPILOGUES[seed % len(EPILOGUES)], target, seed)
+
+
+NAMED = {
+    "LeNet's first": case((2, 1, 28, 28), 6, (5, 5), padding=2),
+    "LeNet's second": case((1, 6, 14, 14), 16, (5, 5)),
+    "one channel to one": case((1, 1, 9, 31), 1, (3, 3), padding=1),
+    "ResNet's stem": case((1, 3, 30, 30), 64, (7, 7), stride=2, padding=3),
+    "deep and small": case((1, 130, 7, 7), 96, (3, 3), padding=1),
+    "pointwise": case((2, 24, 9, 7), 70, (1, 1)),
+    "pointwise, stride 2": case((2, 24, 9, 7), 40, (1, 1), stride=2),
+    "a single pixel": case((3, 37, 1, 1), 45, (1, 1)),
+    "three axes, pointwise": case((2, 5, 3, 4, 5), 17, (1, 1, 1)),
+    "kernel as large as the picture": case((2, 20, 6, 5), 33, (6, 5)),
+    "padding beyond the kernel": case((1, 3, 2, 2), 4, (2, 2), padding=5),
+    "one row, long": case((1, 4, 1500), 18, (9,), padding=4),
+    "dilated": case((1, 16, 17, 17), 16, (3, 3), padding=4, dilation=4),
+    "many groups": case((2, 32, 8, 8), 64, (3, 3), padding=1, groups=16),
+    "each channel its own": case((1, 6, 7, 7), 6, (3, 3), padding=1, groups=6),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_convolutions_that_networks_have(name):
+    for seed, epilogue in enumerate(("identity", "bias relu")):
+        run(NAMED[name], "float32", epilogue, KNOWN["avx512"], seed)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_sums_are_as_exact_as_float32_allows(target):
+    random = np.random.default_rng(5)
+    x, weight = random.standard_normal((2, 40, 11, 12)), random.standard_normal((33, 40, 3, 3))
+    settings = case(x.shape, 33, (3, 3), padding=1).settings
+    found = convolved(x, weight, settings, target)
+    expected = primitives.convolution.definition(x, weight, **settings)
+    largest = primitives.convolution.definition(abs(x), abs(weight), **settings)
+    assert (abs(found - expected) <= 40 * 9 * 2.0**-24 * largest).all()
+    assert abs(found - expected).max() < 3e-6 * abs(expected).max()
+
+
+def convolved(x: np.ndarray, weight: np.ndarray, settings: dict[str, Any], target: Target) -> np.ndarray:
+    """In float32, without an epilogue."""
+    shape = primitives.convolution.result(x, weight, **settings)[0]
+    x_place = with_halo("float32", x.shape, settings["padding"])
+    weight_place = row_major(Buffer("float32", weight.size), weight.shape)
+    result = with_halo("float32", shape, ((0, 0),) * (len(shape) - 2))
+    steps = plan_convolution(
+        x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target
+    )
+    known = {
+        x_place.buffer: values(x_place, x.astype(np.float32), 0.0),
+        weight_place.buffer: weight.astype(np.float32).reshape(-1),
+    }
+    return at(result, run_steps(steps, known, target))
+
+
+def test_neither_the_block_nor_the_other_pictures_change_bits(monkeypatch):
+    random = np.random.default_rng(7)
+    target = KNOWN["avx512"]
+    x, weight = random.standard_normal((3, 19, 13, 11)), random.standard_normal((35, 19, 3, 3))
+    settings = case(x.shape, 35, (3, 3), stride=2, padding=1).settings
+    expected = convolved(x, weight, settings, target)
+    assert np.array_equal(convolved(x[1:2], weight, settings, target), expected[1:2])
+    for pixels, vectors, lanes in ((1, 1, 16), (3, 4, 16), (6, 2, 8), (14, 1, 4), (28, 1, 16)):
+        block = Block(pixels, vectors, lanes, "f32", unroll=3)
+        monkeypatch.setattr(convolution, "chosen_block", lambda *_, block=block: block)
+        assert np.array_equal(convolved(x, weight, settings, target), expected)
+
+
+def test_pictures_of_another_size_need_no_new_code():
+    target, weight = KNOWN["avx512"], row_major(Buffer("float32", 24 * 8 * 9), (24, 8, 3, 3))
+    padding = ((1, 1), (1, 1))
+    schedules = []
+    for n, height, width in ((1, 9, 9), (3, 5, 70), (2, 1, 1), (1, 224, 224), (2, 13, 3)):
+        x = with_halo("float32", (n, 8, height, width), padding)
+        y = with_halo("float32", (n, 24, height, width), ((0, 0), (0, 0)))
+        *packing, step = plan_convolution(
+            x, weight, [y], Chain.identity("float32"), [], (1, 1), padding, (1, 1), 1, target
+        )
+        schedules.append((*(step.schedule for step in packing), step.schedule))
+    assert len(set(schedules)) == 1
+
+
+def test_nothing_is_planned_for_results_without_elements():
+    target, padding = KNOWN["avx512"], ((0, 0),)
+    weight = row_major(Buffer("float32", 12), (2, 2, 3))
+    for n, outputs in ((0, 5), (2, 0)):
+        x, y = (with_halo("float32", (n, 2, size), padding) for size in (7, outputs))
+        chain = Chain.identity("float32")
+        assert plan_convolution(x, weight, [y], chain, [], (1,), padding, (1,), 1, target) == []
+
+
+def test_a_sum_of_nothing_is_zero():
+    target, padding = KNOWN["avx512"], ((0, 0), (0, 0))
+    weight = row_major(Buffer("float32", 0), (5, 0, 1, 1))
+    x, y = with_halo("float32", (2, 0, 3, 4), padding), with_halo("float32", (2, 5, 3, 4), padding)
+    steps = plan_convolution(x, weight, [y], Chain.identity("float32"), [], (1, 1), padding, (1, 1), 1, target)
+    assert not at(y, run_steps(steps, {}, target)).any()
+
+
+def test_a_block_is_chosen_once_for_all_sizes():
+    target = KNOWN["avx512"]
+    assert chosen_block("a test's", target, "f32", 32, 7) is chosen_block("a test's", target, "f32", 32, 56)
+
+
+def test_operands_that_an_epilogue_can_read():
+    buffer = Buffer("float32", 4096)
+    shape = (2, 8, 4, 4)
+    assert conforms(Place(buffer, 0, shape, (128, 1, 32, 8)))
+    assert conforms(Place(buffer, 0, shape, (0, 1, 0, 0)))
+    assert conforms(Place(buffer, 0, shape, (1, 0, 0, 0)))
+    assert not conforms(row_major(buffer, shape))
+    assert conforms(replace(row_major(buffer, (2, 1, 4, 4))))
