@@ -291,7 +291,7 @@ def test_depending_on_the_numbers_is_refused() -> None:
 def test_what_cannot_be_called_and_backends_that_do_not_exist_are_refused() -> None:
     with pytest.raises(TypeError, match="compile was given 3; it takes a function or a module"):
         compile(3)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="there is no backend 'fast'; there are: reference"):
+    with pytest.raises(ValueError, match="there is no backend 'fast'; there are: native, reference"):
         compile(lambda x: x, backend="fast")
 
 
@@ -299,7 +299,7 @@ def test_it_says_what_it_is() -> None:
     def loss(x: Any) -> Any:
         return x
 
-    assert repr(compile(loss)) == "<compiled loss, backend reference>"
+    assert repr(compile(loss)) == "<compiled loss, backend native>"
     assert isinstance(compile(loss), Compiled)
 
 

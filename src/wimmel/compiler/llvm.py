@@ -20,7 +20,8 @@ _NAMED = {"absolute": "fabs", "sqrt": "sqrt", "floor": "floor", "round_even": "r
 
 def module(functions: list[Function], target: Target) -> str:
     """The functions as one LLVM module for a target."""
-    texts, declared = [], {}
+    texts: list[str] = []
+    declared: dict[str, None] = {}
     for function in functions:
         writer = _Writer(function, target)
         texts.append(writer.text())

@@ -125,15 +125,16 @@ def test_an_operand_for_each_channel_goes_round(target: Target, channels: int) -
     picture = row_major(Buffer("uint8", math.prod(shape)), (2, 5, 9, channels)).transposed((0, 3, 1, 2))
     mean = row_major(Buffer("float32", channels), (channels, 1, 1))
     scale = row_major(Buffer("float32", 2 * channels), (2, channels, 1, 1))
-    line = 12 * channels
-    result = Place(Buffer("float32", 2 * 7 * line), line + 2 * channels, shape, (7 * line, 1, line, channels))
     values = {place.buffer: filled(random, place.buffer) for place in (picture, mean, scale)}
     places = [picture, mean.stretched(shape), scale.stretched(shape)]
-    steps = plan_elements(chain, places, [result], target)
-    memory = run_steps(steps, values, target)
     pixels, means, scales = (at(place, values) for place in (picture, mean, scale))
-    np.testing.assert_array_equal(at(result, memory), (pixels.astype("float32") - means) * scales)
-    assert np.isnan(untouched(result, memory[result.buffer])).all()
+    for halo in (0, 1):
+        line, lines = (9 + 2 * halo) * channels, 5 + 2 * halo
+        offset, strides = halo * (line + channels), (lines * line, 1, line, channels)
+        result = Place(Buffer("float32", 2 * lines * line), offset, shape, strides)
+        memory = run_steps(plan_elements(chain, places, [result], target), values, target)
+        np.testing.assert_array_equal(at(result, memory), (pixels.astype("float32") - means) * scales)
+        assert np.isnan(untouched(result, memory[result.buffer])).all()
 
 
 def test_pixels_of_three_channels_make_long_rows() -> None:
@@ -142,7 +143,8 @@ def test_pixels_of_three_channels_make_long_rows() -> None:
     mean = row_major(Buffer("float32", 3), (3,)).stretched(pixels.shape)
     result = row_major(Buffer("float32", pixels.size), pixels.shape)
     (step,) = plan_elements(Chain(("uint8", "float32"), lines, (3,)), [pixels, mean], [result], AVX512)
-    assert schedule_of([step]) == ElementSchedule(step.schedule.chain, 1, ("next", "ring", "next"), 16)
+    schedule = schedule_of([step])
+    assert (schedule.axes, schedule.moves, schedule.lanes) == (1, ("next", "ring", "next"), 16)
 
 
 @each_target
@@ -201,6 +203,11 @@ def test_distances_beyond_32_bits_are_walked_one_by_one() -> None:
     source = Place(Buffer("float32", 1), 0, shape, (far,))
     result = row_major(Buffer("float32", 40), shape)
     assert schedule_of(plan_elements(Chain.identity("float32"), [source], [result], AVX512)).lanes == 1
+    shape = (100, 10)
+    source = Place(Buffer("float32", 1), 0, shape, (10 * far, far))
+    bias = row_major(Buffer("float32", 10), (10,)).stretched(shape)
+    schedule = schedule_of(plan_elements(SUM, [source, bias], [row_major(result.buffer, shape)], AVX512))
+    assert schedule.lanes == 1 and not {"round", "ring"} & {*schedule.moves}  # for one lane the period is too long
 
 
 def test_nothing_is_planned_for_no_elements() -> None:

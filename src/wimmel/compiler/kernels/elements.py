@@ -93,9 +93,11 @@ def plan_elements(
         if step is not None:
             return [step]
 
+    if within_reach(lanes, (view[-1] for view in loops.strides)) < lanes:
+        lanes = 1
+        loops = _best_loops(sizes, strides, lanes, target)
     sizes, strides = loops.sizes, loops.strides
     inner, rows = sizes[-1], math.prod(sizes[:-1])
-    lanes = within_reach(lanes, (view[-1] for view in strides))
     moves = tuple(_move(view, place in loops.round, written=place >= len(inputs)) for place, view in enumerate(strides))
     columns = min(inner, max(lanes, TASK_ELEMENTS // lanes * lanes))
     rows_of_task = max(1, TASK_ELEMENTS // columns) if columns == inner else 1

@@ -17,12 +17,12 @@ from wimmel.compiler.targets import NativeUnavailable, Target
 NESTED = "WIMMEL_WORKER"
 """Set in workers. Where an application that embeds Python is started in place of Python, this ends the recursion."""
 
-_importing = threading.Lock()
-"""Held during late imports: a process forked by another thread in the middle of one could never finish it."""
+_undivided = threading.Lock()
+"""Held where Python itself takes a lock: a process forked by another thread in the middle would never get it back."""
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_importing.acquire, after_in_parent=_importing.release, after_in_child=_importing.release
+        before=_undivided.acquire, after_in_parent=_undivided.release, after_in_child=_undivided.release
     )
 
 BACKLOG = 1 << 18
@@ -186,9 +186,8 @@ class _Worker:
     """One process. It is ready some 45 ms later, which the first request waits for."""
 
     def __init__(self) -> None:
-        with _importing:
+        with _undivided:
             import subprocess
-            import tempfile
         if os.environ.get(NESTED):
             raise NativeUnavailable(
                 f"this process was started to compile, as {NESTED} in its environment says, but is an application: "
@@ -202,10 +201,7 @@ class _Worker:
         else:
             detached = {"process_group": 0}  # so that Ctrl-C reaches only us, and we decide what becomes of the worker
         # a file, not a pipe: nobody reads it while the worker lives, and it must not fill up
-        try:
-            self._complaints: IO[bytes] | None = tempfile.TemporaryFile()
-        except OSError:
-            self._complaints = None
+        self._complaints = _scratch_file()
         try:
             self._process = subprocess.Popen(
                 command,
@@ -287,6 +283,16 @@ class _Worker:
     def _close_complaints(self) -> None:
         if self._complaints is not None:
             self._complaints.close()
+
+
+def _scratch_file() -> IO[bytes] | None:
+    with _undivided:
+        import tempfile
+
+        try:
+            return tempfile.TemporaryFile()
+        except OSError:
+            return None
 
 
 def _cores() -> int:

@@ -25,7 +25,7 @@ from enum import IntEnum
 
 from wimmel.compiler.language import BOOLEAN, INDEX, POINTER, Builder, Function, Number, Type, Value
 from wimmel.compiler.targets import Target
-from wimmel.runtime.native.systems import system_of
+from wimmel.runtime.native.systems import NOTHING, system_of
 
 LINE = 16
 """Words between what different threads write: two cache lines, for processors fetch them in pairs."""
@@ -113,43 +113,40 @@ def _run(target: Target, array_data: int) -> Function:
     pool, steps, status = (code.read(call, word, POINTER) for word in (Call.POOL, Call.STEPS, Call.STATUS))
     builder.store(builder.index(0), status, 0)
     began, lock = code.clock(), code.at(pool, Pool.LOCK)
+
     # more threads than processors must not spin: they would keep from running whom they wait for
     enough = builder.compare("le", threads, code.read(pool, Pool.PROCESSORS))
     patience = builder.select(enough, code.read(pool, Pool.SPIN), 0)
     in_a_loop = builder.compare("lt", began - code.read(call, Call.ENDED), patience)
     worth_waking = in_a_loop | builder.compare("gt", code.read(call, Call.TOOK), patience)
 
-    def locked() -> Value:
+    def take_the_pool() -> Value:
         return builder.compare("eq", code.exchange(lock, 0, 1), 0)
 
     several = builder.compare("gt", threads, 1)
-    shared = builder.when(several, locked, lambda: builder.constant(BOOLEAN, 0))[0]
+    shared = builder.when(several, take_the_pool, lambda: builder.constant(BOOLEAN, 0))[0]
 
     def step(number: Value) -> None:
         row = code.at(steps, number * ROW)
         kernel, arguments = code.read(row, 0, POINTER), code.read(row, 1, POINTER)
         tasks = code.read(row, 2)
 
-        def share_out() -> None:
-            reach = builder.select(worth_waking, builder.minimum(threads, tasks), 0)
-            for word, value in ((Pool.KERNEL, kernel), (Pool.ARGUMENTS, arguments)):
-                builder.store(value, pool, word)
-            for word, value in (
-                (Pool.TASKS, tasks),
-                (Pool.THREADS, threads),
-                (Pool.PATIENCE, patience),
-                (Pool.REACH, reach),
-            ):
-                code.publish(value, pool, word)
+        def together() -> None:
+            builder.store(kernel, pool, Pool.KERNEL)
+            builder.store(arguments, pool, Pool.ARGUMENTS)
+            code.publish(tasks, pool, Pool.TASKS)
+            code.publish(threads, pool, Pool.THREADS)
+            code.publish(patience, pool, Pool.PATIENCE)
+            code.publish(builder.select(worth_waking, builder.minimum(threads, tasks), 0), pool, Pool.REACH)
             _fork_and_join(code, pool, tasks, patience)
 
         def alone() -> None:
             builder.let("call", None, kernel, arguments, builder.index(0), tasks, builder.index(0))
 
-        builder.when(shared & builder.compare("gt", tasks, 1), share_out, alone)
+        builder.when(shared & builder.compare("gt", tasks, 1), together, alone)
 
     builder.loop(0, code.read(call, Call.STEP_COUNT), 1, step)
-    builder.when(shared, lambda: builder.let("atomic_store", None, builder.index(0), lock))
+    builder.when(shared, lambda: code.publish(builder.index(0), pool, Pool.LOCK))
     ended = code.clock()
     builder.store(ended, call, Call.ENDED)
     builder.store(ended - began, call, Call.TOOK)
@@ -174,7 +171,7 @@ def _fork_and_join(code: _Code, pool: Value, tasks: Value, patience: Value) -> N
     """The caller's side of the step that the pool describes: returns when all its tasks are done."""
     builder = code.builder
     finished = code.at(pool, Pool.FINISHED)
-    builder.let("atomic_store", None, builder.index(0), finished)
+    code.publish(builder.index(0), pool, Pool.FINISHED)
     builder.let("atomic_add", INDEX, pool, tasks + GENERATION)  # the ticket: what is left of the last step is 0
     _wake_next(code, pool, builder.index(0))
     owed = tasks - _take(code, pool, builder.index(0))
@@ -243,8 +240,7 @@ def _wake_next(code: _Code, pool: Value, number: Value) -> None:
 
         def wake() -> None:
             def rouse() -> None:
-                forbidden = code.forbid(pool, code.see(code.at(asleep, Slot.THREAD)))
-                code.publish(forbidden, asleep, Slot.FORBIDDEN)
+                code.forbid(pool, asleep)
                 code.wake(pool, asleep)
 
             builder.when(builder.compare("eq", code.exchange(asleep, ASLEEP, 0), ASLEEP), rouse)
@@ -280,13 +276,10 @@ def _work(target: Target) -> Function:
 
     def rest() -> Value:
         builder.let("atomic_add", INDEX, slot, builder.index(ASLEEP))
-
-        def sleep() -> None:
-            code.sleep(pool, slot, builder.index(ASLEEP))
-            code.allow(pool, code.see(code.at(slot, Slot.FORBIDDEN)))
-
-        builder.when(wanted(), lambda: (), sleep)  # it may have been wanted before it was known to sleep
+        # it may have been wanted before it was known to sleep
+        builder.when(wanted(), lambda: (), lambda: code.sleep(pool, slot, builder.index(ASLEEP)))
         code.exchange(slot, ASLEEP, 0)
+        code.allow(pool, slot)
         code.set_floating_point(None)
         return until()
 
@@ -335,7 +328,7 @@ class _Code:
         self.target = target
         self.system = system_of(target.triple)
         self.is_x86 = target.triple.startswith("x86_64")
-        self.scratch = self.builder.let("stack", POINTER, bytes=256)
+        self.scratch = self.builder.let("stack", POINTER, bytes=128)
 
     def at(self, base: Value, word: Number) -> Value:
         return self.builder.offset(base, word, "i64")
@@ -371,13 +364,21 @@ class _Code:
     def thread(self, pool: Value) -> Value:
         return self.system.thread(self.builder, self.target, self.read(pool, Pool.SLEEP, POINTER))
 
-    def forbid(self, pool: Value, thread: Value) -> Value:
-        function = self.read(pool, Pool.SLEEP, POINTER)
-        return self.system.forbid(self.builder, self.target, function, thread, self.scratch)
+    def forbid(self, pool: Value, slot: Value) -> None:
+        """Keeps a worker that is to wake off this processor, until it has woken."""
+        function, thread = self.read(pool, Pool.SLEEP, POINTER), self.see(self.at(slot, Slot.THREAD))
+        forbidden = self.system.forbid(self.builder, self.target, function, thread, self.scratch)
+        self.publish(forbidden, slot, Slot.FORBIDDEN)
 
-    def allow(self, pool: Value, processor: Value) -> None:
-        function = self.read(pool, Pool.SLEEP, POINTER)
-        self.system.allow(self.builder, self.target, function, processor, self.scratch)
+    def allow(self, pool: Value, slot: Value) -> None:
+        """Lets this worker go everywhere again."""
+        function, forbidden = self.read(pool, Pool.SLEEP, POINTER), self.see(self.at(slot, Slot.FORBIDDEN))
+
+        def allow() -> None:
+            self.system.allow(self.builder, self.target, function, forbidden, self.scratch)
+            self.publish(self.builder.index(NOTHING), slot, Slot.FORBIDDEN)
+
+        self.builder.when(self.builder.compare("ne", forbidden, NOTHING), allow)
 
     def floating_point(self) -> Value:
         """The control word: how numbers are rounded, and whether small ones count as zero."""

@@ -16,7 +16,7 @@ from wimmel.compiler.objects import load_function
 from wimmel.compiler.targets import NativeUnavailable, Target, host
 from wimmel.runtime.native.driver import LINE, Pool, Slot, functions
 from wimmel.runtime.native.memory import aligned
-from wimmel.runtime.native.systems import system_of
+from wimmel.runtime.native.systems import NOTHING, system_of
 from wimmel.runtime.native.threads import MOST_THREADS
 
 SPIN_SECONDS = 50e-6
@@ -76,7 +76,8 @@ class Workers:
                 number = len(self._threads) + 1
                 slot = Pool.SLOTS + number * LINE
                 self._memory[slot : slot + LINE] = 0
-                self._memory[slot + Slot.NUMBER], self._memory[slot + Slot.POOL] = number, self.address
+                for word, value in ((Slot.NUMBER, number), (Slot.POOL, self.address), (Slot.FORBIDDEN, NOTHING)):
+                    self._memory[slot + word] = value
                 self._threads.append(self._system.start(self._work, self.address + 8 * slot))
         except OSError:
             self._most = len(self._threads)

@@ -108,7 +108,7 @@ class NativeRunner:
         if self._guarded:
             return self._run_guarded(values, out)
         prepared = self._prepared
-        if prepared is None or not all(map(is_, prepared.given, self._pick_stable(values))):
+        if prepared is None or (self._stable and not all(map(is_, prepared.given, self._pick_stable(values)))):
             prepared = self._prepare(values)
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
         if out is None:

@@ -5,8 +5,9 @@ there are. Each is a module with the same functions, chosen by a target's triple
 `functions`    addresses of the two C functions that put to sleep and wake: run-time numbers, never in code
 `sleep`        emits: sleep while the low 32 bits of a word are as given; may wake for no reason
 `wake`         emits: wake all that sleep on a word
-`processor`    emits: the number of the processor this thread is on
-`leave`        emits: if this thread is on that processor, which is busy, go to another
+`thread`       emits: the system's name of this thread, a number
+`forbid`       emits: keep that thread off the processor this one is on; gives which that is, or `NOTHING`
+`allow`        emits: let this thread go to that processor again
 `start`        a native thread that runs ``function(argument)``, with signals left to Python's threads
 `join`         waits until such a thread is gone
 `cores`        physical cores that this process may use
@@ -23,6 +24,10 @@ from wimmel.compiler.language import Builder, Value
 from wimmel.compiler.targets import Target
 
 
+NOTHING = -1
+"""A processor that is none."""
+
+
 class System(Protocol):
     """What each module here offers."""
 
@@ -34,9 +39,11 @@ class System(Protocol):
 
     def wake(self, builder: Builder, target: Target, function: Value, address: Value) -> None: ...
 
-    def processor(self, builder: Builder, target: Target, function: Value, scratch: Value) -> Value: ...
+    def thread(self, builder: Builder, target: Target, function: Value) -> Value: ...
 
-    def leave(self, builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None: ...
+    def forbid(self, builder: Builder, target: Target, function: Value, thread: Value, scratch: Value) -> Value: ...
+
+    def allow(self, builder: Builder, target: Target, function: Value, processor: Value, scratch: Value) -> None: ...
 
     def start(self, function: int, argument: int) -> int: ...
 

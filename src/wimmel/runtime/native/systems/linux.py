@@ -47,31 +47,34 @@ def thread(builder: Builder, target: Target, function: Value) -> Value:
 
 
 def forbid(builder: Builder, target: Target, function: Value, thread: Value, scratch: Value) -> Value:
-    """Some kernels of virtual machines put a thread that wakes to where its waker runs, with other processors idle."""
+    """Some kernels of virtual machines let a thread wake where its waker runs, with other processors idle."""
     builder.store(builder.index(0), scratch, 0)
     _call(builder, target, function, "getcpu", scratch, 0, 0)
     own = builder.load(scratch, 0, INDEX)
-    size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
-    _flip(builder, target, function, thread, own, size, scratch)
+    _place(builder, target, function, thread, own, False, scratch)
     return own
 
 
 def allow(builder: Builder, target: Target, function: Value, processor: Value, scratch: Value) -> None:
-    size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
-    _flip(builder, target, function, builder.index(0), processor, size, scratch)
+    this_thread = builder.index(0)
+    _place(builder, target, function, this_thread, processor, True, scratch)
 
 
-def _flip(
-    builder: Builder, target: Target, function: Value, thread: Value, processor: Value, size: Value, scratch: Value
+def _place(
+    builder: Builder, target: Target, function: Value, thread: Value, processor: Value, allowed: bool, scratch: Value
 ) -> None:
-    """Gives a thread the set of processors in the scratch space, with or without this one: as it was not."""
+    """Lets a thread go where this one may, with or without one processor."""
+    size = _call(builder, target, function, "sched_getaffinity", 0, SET_BYTES, scratch)
 
-    def flip() -> None:
+    def place() -> None:
         bit = builder.binary("shift_left", 1, processor % 64)
-        builder.store(builder.load(scratch, processor // 64, INDEX) ^ bit, scratch, processor // 64)
+        with_it = builder.load(scratch, processor // 64, INDEX)
+        with_it = builder.binary("or", with_it, bit)
+        builder.store(with_it if allowed else with_it ^ bit, scratch, processor // 64)
         _call(builder, target, function, "sched_setaffinity", thread, size, scratch)
 
-    builder.when(builder.compare("lt", processor, size * 8), flip)
+    # without an answer the size is negative; an empty set is refused, and nothing changes
+    builder.when(builder.compare("lt", processor, size * 8), place)
 
 
 def _call(builder: Builder, target: Target, function: Value, name: str, *arguments: Value | int) -> Value:

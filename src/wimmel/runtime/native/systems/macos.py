@@ -7,9 +7,10 @@ import os
 
 from wimmel.compiler.language import Builder, Type, Value
 from wimmel.compiler.targets import Target
+from wimmel.runtime.native.systems import NOTHING
 from wimmel.runtime.native.systems.posix import join, start
 
-__all__ = ["cores", "functions", "join", "leave", "processor", "sleep", "start", "wake"]
+__all__ = ["allow", "cores", "forbid", "functions", "join", "sleep", "start", "thread", "wake"]
 
 COMPARE_AND_WAIT, WAKE_ALL, NO_ERRNO = 1, 0x100, 0x1000000
 
@@ -31,13 +32,18 @@ def wake(builder: Builder, target: Target, function: Value, address: Value) -> N
     builder.let("call", Type("i32"), function, operation, address, builder.index(0))
 
 
-def processor(builder: Builder, target: Target, function: Value, scratch: Value) -> Value:
-    """Not asked: nothing would follow from it."""
+def thread(builder: Builder, target: Target, function: Value) -> Value:
+    """Not asked for: nothing is done with it."""
     return builder.index(0)
 
 
-def leave(builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None:
-    """Nothing: threads cannot be moved here."""
+def forbid(builder: Builder, target: Target, function: Value, thread: Value, scratch: Value) -> Value:
+    """Nothing: threads cannot be placed here."""
+    return builder.index(NOTHING)
+
+
+def allow(builder: Builder, target: Target, function: Value, processor: Value, scratch: Value) -> None:
+    """Never asked for."""
 
 
 def cores() -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from wimmel.compiler.language import Builder, Type, Value
 from wimmel.compiler.targets import Target
+from wimmel.runtime.native.systems import NOTHING
 
 FOREVER = 2**32 - 1
 CORE = 0
@@ -35,13 +36,18 @@ def wake(builder: Builder, target: Target, function: Value, address: Value) -> N
     builder.let("call", None, function, address)
 
 
-def processor(builder: Builder, target: Target, function: Value, scratch: Value) -> Value:
-    """Not asked: nothing would follow from it."""
+def thread(builder: Builder, target: Target, function: Value) -> Value:
+    """Not asked for: nothing is done with it."""
     return builder.index(0)
 
 
-def leave(builder: Builder, target: Target, function: Value, busy: Value, scratch: Value) -> None:
+def forbid(builder: Builder, target: Target, function: Value, thread: Value, scratch: Value) -> Value:
     """Nothing: the system places threads well."""
+    return builder.index(NOTHING)
+
+
+def allow(builder: Builder, target: Target, function: Value, processor: Value, scratch: Value) -> None:
+    """Never asked for."""
 
 
 def start(function: int, argument: int) -> int:
