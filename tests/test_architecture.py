@@ -48,7 +48,7 @@ def test_a_part_imports_only_what_stands_above_it(file):
     assert not imported_parts(file) & below, f"{file} reaches down"
 
 
-@pytest.mark.parametrize("heavy", ["matplotlib", "PIL", "safetensors", "rich", "typer"])
+@pytest.mark.parametrize("heavy", ["llvmlite", "matplotlib", "PIL", "safetensors", "rich", "typer"])
 def test_heavy_imports_happen_where_they_are_used(heavy):
     for file in PACKAGE.rglob("*.py"):
         if part_of(file) in ("cli", "report"):

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from wimmel.cli.demo import trained_digits
-from wimmel.cli.threads import use_one_blas_thread
 from wimmel.train import evaluate
 
 pytestmark = pytest.mark.slow
@@ -39,7 +38,6 @@ def test_mnist_in_at_most_ten_epochs(started, mnist, tmp_path, model, least):
 
 
 def test_embedded_digits_over_five_stratified_splits():
-    use_one_blas_thread()
     accuracies = []
     for seed in range(5):
         trained = trained_digits(seed)

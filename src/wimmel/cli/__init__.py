@@ -17,12 +17,10 @@ def main() -> None:
     try:
         from wimmel.cli.failures import complain, debugging, drop_output
         from wimmel.cli.program import app
-        from wimmel.cli.threads import use_one_blas_thread
 
         for stream in (sys.stdout, sys.stderr):
             if hasattr(stream, "reconfigure"):
                 stream.reconfigure(errors="replace")  # a terminal that lacks a character shows a question mark
-        use_one_blas_thread()
         try:
             app()
         finally:

@@ -330,18 +330,17 @@ def _convert(writer: _Writer, let: Let, result: str) -> None:
         writer.line(f"{result} = {test} {writer.typed(value)}, {zero}")
         return
     signed = signed and before.kind != "i1"
+    bytes_before, bytes_after = before.of(1).bytes, after.of(1).bytes
     if before.is_float and after.is_float:
         name = "fpext" if after.kind == "f64" else "fptrunc"
     elif before.is_float:
         name = "fptosi" if signed else "fptoui"
     elif after.is_float:
         name = "sitofp" if signed else "uitofp"
+    elif before.kind == "i1" or bytes_after > bytes_before:
+        name = "sext" if signed else "zext"
     else:
-        narrower = after.of(1).bytes < before.of(1).bytes and before.kind != "i1"
-        name = "trunc" if narrower else "sext" if signed else "zext"
-    if before.kind not in ("f32", "f64", "i1") and after.kind != "i1" and not after.is_float:
-        if before.of(1).bytes == after.of(1).bytes:
-            name = "bitcast"
+        name = "trunc" if bytes_after < bytes_before else "bitcast"
     writer.line(f"{result} = {name} {writer.typed(value)} to {type_text(after)}")
 
 

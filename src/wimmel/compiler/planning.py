@@ -132,7 +132,7 @@ class _Planner:
                     first = tuple(n - 1 if axis in axes and n else 0 for axis, n in enumerate(at.shape))
                     place = at.sliced(first, at.shape, tuple(-1 if a in axes else 1 for a in range(len(at.shape))))
                 case "reshape":
-                    place = at.reshaped(tensor.shape) or self.in_order(source).reshaped(tensor.shape)
+                    place = at.reshaped(tensor.shape) or _of_shape(self.in_order(source), tensor.shape)
                 case _:
                     raise AssertionError(f"{tensor!r} has not been computed")
         self.places[tensor] = place
@@ -235,6 +235,11 @@ def _anchor(region: Region) -> Tensor:
     return region.anchor
 
 
+def _of_shape(place: Place, shape: Shape) -> Place:
+    """A place in C order under another shape."""
+    return Place(place.buffer, place.offset, shape, row_major(place.buffer, shape).strides)
+
+
 def _is_channels_last(place: Place) -> bool:
     channels = place.shape[1]
     return (channels == 1 or place.strides[1] == 1) and (
@@ -263,12 +268,11 @@ def _convolution(planner: _Planner, region: Region) -> None:
     (x,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
+    plan: Callable[..., list[Step]] = convolution.plan_convolution
     attributes = dict(anchor.attributes)
     if attributes["groups"] > 1 and weight.shape[1] == 1 and weight.shape[0] == attributes["groups"]:
-        del attributes["groups"]
         plan = depthwise.plan_depthwise
-    else:
-        plan = convolution.plan_convolution
+        del attributes["groups"]
     planner.add(
         plan(x, weight, results, region.chain, operands, **attributes, target=planner.target, label=region.name)
     )

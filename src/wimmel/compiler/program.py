@@ -75,8 +75,8 @@ def assembled(
     prepared = _prepared_buffers(steps, {inputs[number] for number in stable}, set(constants))
     preparations = [step for step in steps if all(buffer in prepared for buffer in step.written)]
     remaining = [step for step in steps if any(buffer not in prepared for buffer in step.written)]
-    kept, kept_bytes = overlaid([*preparations], keep=True)
-    arena, arena_bytes = overlaid([step for step in remaining], without=prepared)
+    kept, kept_bytes = overlaid(preparations, keep=True)
+    arena, arena_bytes = overlaid(remaining, without=prepared)
     return Program(
         target, tuple(remaining), tuple(preparations), tuple(inputs), tuple(outputs), tuple(output_shapes), constants,
         arena, arena_bytes, kept, kept_bytes, stable, status,

@@ -80,7 +80,8 @@ class Profile:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{escape(label)}</td><td>{1e6 * seconds:.1f} us</td><td>{seconds / (self.seconds or 1):.1%}</td></tr>"
+            f"<tr><td>{escape(label)}</td><td>{1e6 * seconds:.1f} us</td>"
+            f"<td>{seconds / (self.seconds or 1):.1%}</td></tr>"
             for label, seconds in self.steps
         )
         return f"<table><tr><th>step</th><th>time</th><th>share</th></tr>{rows}</table>"

@@ -132,7 +132,7 @@ def evaluate(
         For uint8 images; default the network's own ``preprocessing``, if it has one.
     batch_size : int, default 256
     loss : callable, default cross_entropy
-    backend : str, default "reference"
+    backend : str, default "native"
 
     Returns
     -------
@@ -189,7 +189,7 @@ def predict(
     preprocessing : Preprocessing, optional
         For uint8 images; default the network's own ``preprocessing``, if it has one.
     batch_size : int, default 256
-    backend : str, default "reference"
+    backend : str, default "native"
 
     Returns
     -------
@@ -227,7 +227,7 @@ def scorer(net: Module, preprocessing: Preprocessing | None = None, backend: str
     net : Module
     preprocessing : Preprocessing, optional
         For uint8 images; default the network's own ``preprocessing``, if it has one.
-    backend : str, default "reference"
+    backend : str, default "native"
 
     Returns
     -------

@@ -57,7 +57,7 @@ class TrainingStep:
         Applied to uint8 images, inside the graph.
     clip_norm : float, optional
         Gradients whose norm, taken over all parameters together, exceeds this are scaled down to it.
-    backend : str, default "reference"
+    backend : str, default "native"
 
     Attributes
     ----------

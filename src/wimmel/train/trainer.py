@@ -73,7 +73,7 @@ class Trainer:
     seed : int, default 0
         Of order, augmentation, dropout and the choice of validation examples. First parameters are the network's own
         affair: ``net.initialize(seed)``.
-    backend : str, default "reference"
+    backend : str, default "native"
 
     Raises
     ------

@@ -45,7 +45,7 @@ def run(name: str, arrays: list[np.ndarray], settings: dict[str, Any], target: T
     """One primitive on arrays, against its definition."""
     definition = getattr(primitives, name).definition
     expected = definition(*arrays, **settings)
-    places = [layout(array.shape, array.dtype.name, halo=index % 2) for index, array in enumerate(arrays)]
+    places = [layout(array.shape, array.dtype.name, halo=1 - index % 2) for index, array in enumerate(arrays)]
     result = layout(expected.shape, expected.dtype.name)
     windows = {key: value for key, value in settings.items() if key != "size"}
     steps = getattr(pooling, f"plan_{name}")(*places, result, **windows, target=target)
@@ -95,7 +95,7 @@ def arrays_for(
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_windows_of_any_kind_give_what_the_definition_gives(name, target):
     random = np.random.default_rng(OPERATIONS.index(name))
-    for seed in range(12):
+    for seed in range(8):
         axes = int(random.choice([1, 2, 2, 2, 3]))
         sizes = tuple(int(n) for n in random.integers(1, 9, axes))
         shape = (int(random.integers(1, 4)), int(random.choice([1, 3, 6, 8, 19])), *sizes)
@@ -147,9 +147,9 @@ def test_known_windows_in_both_layouts(case, name):
         settings["size"] = shape[2:]
     random = np.random.default_rng(len(case))
     arrays = arrays_for(name, shape, outputs, "float32", random)
-    for seed, layout in enumerate((channels_last, in_order)):
-        run(name, arrays, settings, KNOWN["avx512"], layout, seed)
-        run(name, arrays, settings, KNOWN["sse4.2"], layout, seed + 1)
+    run(name, arrays, settings, KNOWN["avx512"], channels_last, 0)
+    run(name, arrays, settings, KNOWN["sse4.2"], channels_last, 1)
+    run(name, arrays, settings, KNOWN["avx2"], in_order, len(case) % 2)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint32", "int64", "uint64", "bool"])

@@ -11,7 +11,15 @@ import pytest
 
 from compiler.objects.sample import Multiples, multiples
 from wimmel.compiler.language import POINTER, Builder
-from wimmel.compiler.objects import CompilationFailed, NativeUnavailable, assembly, kernels, load_function, table
+from wimmel.compiler.objects import (
+    CompilationFailed,
+    NativeUnavailable,
+    assembly,
+    kernels,
+    load_function,
+    load_functions,
+    table,
+)
 from wimmel.compiler.targets import KNOWN, host, runs_here
 
 TESTS = Path(__file__).parent.parent.parent
@@ -116,10 +124,17 @@ def test_a_folder_open_to_others_is_named_once_and_not_used(compiled, folder):
     assert list(folder.iterdir()) == []
 
 
-def test_what_an_edited_compiler_made_is_not_kept(folder, monkeypatch):
+def test_a_process_whose_compiler_was_edited_keeps_nothing_and_takes_nothing(compiled, folder, monkeypatch):
     monkeypatch.setattr(table.identity, "unchanged", lambda: False)
     assert multiples(kernels([Multiples(1)], host())[Multiples(1)]) == [0, 1, 2, 3, 4]
     assert not folder.exists()
+    monkeypatch.setattr(table.identity, "unchanged", lambda: True)
+    monkeypatch.setattr(table, "_loaded", {})
+    kernels([Multiples(1)], host())
+    monkeypatch.setattr(table.identity, "unchanged", lambda: False)
+    monkeypatch.setattr(table, "_loaded", {})
+    kernels([Multiples(1)], host())
+    assert len(compiled) == 3
 
 
 def test_code_for_another_processor_is_not_loaded():
@@ -159,10 +174,13 @@ def test_functions_without_a_schedule(compiled, monkeypatch):
     three = load_function("tripling", function(3, "run"), host())
     assert multiples(two) == [0, 2, 4, 6, 8]
     assert multiples(three) == [0, 3, 6, 9, 12]
-    assert load_function("doubling", function(2, "run"), host()) == two
+    both = {"a": function(3, "run"), "b": function(4, "run"), "again": function(4, "walk")}
+    addresses = load_functions(both, host())
+    assert addresses["a"] == three and addresses["b"] == addresses["again"]
+    assert multiples(addresses["b"]) == [0, 4, 8, 12, 16]
     monkeypatch.setattr(table, "_loaded", {})
     load_function("doubling", function(2, "run"), host())
-    assert len(compiled) == 2
+    assert len(compiled) == 3
 
 
 def test_assembly_shows_the_instructions():
@@ -270,7 +288,8 @@ def test_a_forked_process_can_compile_and_run():
     script = (
         ASK
         + """
-import os
+import os, warnings
+warnings.simplefilter("ignore")
 child = os.fork()
 if child == 0:
     more = kernels([Multiples(2), Multiples(70)], host())

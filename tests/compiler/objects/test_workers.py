@@ -70,6 +70,20 @@ def test_much_to_do_gets_several_workers(monkeypatch):
     assert len(started) == 1
 
 
+def test_where_no_second_worker_can_be_started_the_first_does_all(monkeypatch):
+    start, started = workers._Worker.__init__, []
+
+    def once(self):
+        started.append(self)
+        if len(started) > 1:
+            raise NativeUnavailable("too many processes")
+        start(self)
+
+    monkeypatch.setattr(workers._Worker, "__init__", once)
+    assert len(compile_modules([(text("f", 9000), PLAIN)] * 3, 2)) == 3
+    assert len(started) == 2
+
+
 def test_assembly_can_be_read():
     (assembly,) = compile_modules([(text("f"), PLAIN)], assembly=True)
     assert "mulss" in assembly.decode()

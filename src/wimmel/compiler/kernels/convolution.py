@@ -7,11 +7,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wimmel.compiler.chain import Chain, Line
-from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, zeros
+from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, block_for, zeros
+from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
-from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, bytes_of, row_major
+from wimmel.compiler.steps import KIND_OF, Place, Step, bytes_of
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
@@ -20,8 +20,9 @@ TASK_PRODUCTS = 1 << 16
 """Vector multiply-adds that one task does at least, where there are as many: some tens of microseconds."""
 
 
-NARROW = (4, 1)
-"""Pixels of the blocks for rows that are shorter than the schedule's."""
+SHORT = (2, 1)
+"""Pixels of the blocks for rows of fewer than `FEWEST`. They take several blocks of outputs at once, so that there are
+products enough in flight."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,14 @@ def plan_convolution(
         sizes, x, results, operands = in_one_row(sizes, x, results, operands)
     key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
     block = chosen_block(key, target, x.kind, outputs, sizes[2])
-    packed, steps = _packed(weight, groups, by_group, block, target)
+    by_output, by_channel, *by_tap = weight.strides
+    grouped = Place(
+        weight.buffer,
+        weight.offset,
+        (groups, outputs, *weight.shape[2:], channels),
+        (outputs * by_output if by_group is None else by_group, by_output, *by_tap, by_channel),
+    )
+    packed, steps = plan_packing(grouped, 1, block, target)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     merged = groups == 1 and dilation[2] == 1 and channels > 0 and columns == channels
     schedule = ConvolutionSchedule(
@@ -197,46 +205,6 @@ def in_one_row(
             ]
             sizes = row
     return sizes, views[0], views[1 : 1 + len(results)], views[1 + len(results) :]
-
-
-def _packed(
-    weight: Place, groups: int, by_group: int | None, block: Block, target: Target
-) -> tuple[Place, list[Step]]:
-    """The weights as (group, block of outputs, taps, channel, output in the block), neighbouring in that order, and the
-    steps that put them there. Outputs that fill the last block up are zero."""
-    outputs, channels, taps = weight.shape[0] // groups, weight.shape[1], weight.shape[2:]
-    whole, rest = divmod(outputs, block.outputs)
-    shape = (groups, whole + bool(rest), *taps, channels, block.outputs)
-    packed = row_major(Buffer(weight.dtype, math.prod(shape), name="packed weights"), shape)
-    by_output, by_channel, *by_tap = weight.strides
-    by_group = outputs * by_output if by_group is None else by_group
-    steps: list[Step] = []
-    identity = Chain.identity(weight.dtype)
-
-    def view(first: int, blocks: int, count: int) -> Place:
-        return Place(
-            weight.buffer,
-            weight.offset + first * by_output,
-            (groups, blocks, *taps, channels, count),
-            (by_group, block.outputs * by_output, *by_tap, by_channel, by_output),
-        )
-
-    def part(first: int, blocks: int, start: int, count: int) -> Place:
-        return packed.sliced(
-            (0, first, 0, 0, 0, 0, start), (groups, blocks, *taps, channels, count), (1,) * len(shape)
-        )
-
-    if whole:
-        steps += plan_elements(identity, [view(0, whole, block.outputs)], [part(0, whole, 0, block.outputs)], target, "pack")
-    if rest:
-        steps += plan_elements(zero(weight.dtype), [], [part(whole, 1, rest, block.outputs - rest)], target, "pack")
-        steps += plan_elements(identity, [view(whole * block.outputs, 1, rest)], [part(whole, 1, 0, rest)], target, "pack")
-    return packed, steps
-
-
-def zero(dtype: str) -> Chain:
-    """The chain without inputs that gives zeros."""
-    return Chain((), (Line("constant", (), dtype, 0),), (0,))
 
 
 def _step(

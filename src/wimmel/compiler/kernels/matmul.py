@@ -7,9 +7,10 @@ import math
 from collections.abc import Sequence
 
 from wimmel.compiler.chain import Chain, Line
-from wimmel.compiler.kernels.convolution import chosen_block, plan_products, zero
+from wimmel.compiler.kernels.convolution import chosen_block, plan_products
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.microkernel import Block
+from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
@@ -87,35 +88,14 @@ def _as_row(place: Place) -> Place:
 
 
 def _packed(b: Place, block: Block, target: Target) -> tuple[Place, int, list[Step]]:
-    """The matrix, or each matrix of a batch, as (block of columns, inner, column in the block), and the elements from
-    one matrix to the next (0: all use the same)."""
-    *batch, inner, columns = b.shape
-    shared = all(stride == 0 for stride in b.strides[:-2])
+    """The matrix, or each matrix of a batch, in panels, and the elements from one matrix to the next (0: all use the
+    same)."""
+    shared = not any(b.strides[:-2])
     if shared:
-        batch = []
         b = Place(b.buffer, b.offset, b.shape[-2:], b.strides[-2:])
-    whole, rest = divmod(columns, block.outputs)
-    shape = (*batch, whole + bool(rest), inner, block.outputs)
-    packed = row_major(Buffer(b.dtype, math.prod(shape), name="packed matrix"), shape)
-    *by_batch, by_row, by_column = b.strides
-    steps: list[Step] = []
-    identity = Chain.identity(b.dtype)
-    zeros = (0,) * len(batch)
-    ones = (1,) * len(shape)
-
-    def view(first: int, blocks: int, count: int) -> Place:
-        strides = (*by_batch, block.outputs * by_column, by_row, by_column)
-        return Place(b.buffer, b.offset + first * by_column, (*batch, blocks, inner, count), strides)
-
-    def part(first: int, blocks: int, start: int, count: int) -> Place:
-        return packed.sliced((*zeros, first, 0, start), (*batch, blocks, inner, count), ones)
-
-    if whole:
-        steps += plan_elements(identity, [view(0, whole, block.outputs)], [part(0, whole, 0, block.outputs)], target, "pack")
-    if rest:
-        steps += plan_elements(zero(b.dtype), [], [part(whole, 1, rest, block.outputs - rest)], target, "pack")
-        steps += plan_elements(identity, [view(whole * block.outputs, 1, rest)], [part(whole, 1, 0, rest)], target, "pack")
-    return packed, 0 if shared else math.prod(shape[len(batch) :]), steps
+    axes = range(len(b.shape))
+    panels, steps = plan_packing(b.transposed((*axes[:-2], axes[-1], axes[-2])), len(axes) - 2, block, target)
+    return panels, 0 if shared else math.prod(panels.shape[-3:]), steps
 
 
 def _of_whole_numbers(a: Place, b: Place, result: Place, target: Target, label: str) -> list[Step]:

@@ -10,10 +10,12 @@ one output are always added in the order of k, so that the block's shape changes
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wimmel.compiler.language import Builder, Number, Type, Value
+from wimmel.compiler.steps import bytes_of
 from wimmel.compiler.targets import Target
 
 
@@ -53,35 +55,52 @@ class Block:
         return Type(self.kind)
 
 
-WORTH = {1: 0.9, 2: 1.0, 3: 0.95, 4: 0.85}
+FEWEST = 4
+"""Blocks are planned for rows of at least so many pixels; shorter ones run code of their own that every kernel has."""
+
+WORTH = {1: 0.95, 2: 1.0, 3: 0.97, 4: 0.96}
 """Measured throughput of blocks of so many vectors, relative to the best, when no lane is wasted."""
 
+WAYS = 8
+"""Cache lines that lie a multiple of `WAY` bytes apart and are kept in the first-level cache side by side."""
 
-FEWEST = 7
-"""Blocks are planned for rows of at least so many pixels; shorter ones run the narrower code that every kernel has."""
+WAY = 4096
 
 
-def block_for(target: Target, kind: str, outputs: int, pixels: int) -> Block:
+def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0) -> Block:
     """The block for so many outputs and pixels in a row: the one that wastes the fewest lanes and registers.
 
     Every accumulator is a register; one more holds the broadcast element, and one for each vector of b.
+
+    Parameters
+    ----------
+    target : Target
+    kind : str
+        ``f32`` or ``f64``.
+    outputs, pixels : int
+    length : int, optional
+        How many products each output is the sum of.
+    apart : int, optional
+        Elements from one pixel of a to the next.
     """
     pixels = max(pixels, FEWEST)
     lanes = target.lanes(kind)
     while lanes > 1 and lanes // 2 >= outputs:
         lanes //= 2
     spare = 1 if target.has_fma else 2
+    beside = WAY // math.gcd(apart * bytes_of(kind), WAY) * WAYS if apart else pixels
     best = (0.0, 1, 1)
     for vectors, worth in WORTH.items():
         most = (target.registers - spare - vectors) // vectors
         if most < 1 or (vectors > 1 and (vectors - 1) * lanes >= outputs):
             continue
-        rows = fewest_wasted(pixels, min(most, 28))
-        filled = outputs / (-(-outputs // (vectors * lanes)) * vectors * lanes)
+        if vectors > 1 and vectors * lanes * length * bytes_of(kind) > target.l2_bytes * 3 // 4:
+            worth *= 0.8
+        rows = fewest_wasted(pixels, min(most, 28, beside))
         used = pixels / (-(-pixels // rows) * rows)
-        # eight products in flight hide the latency of a multiply-add
-        busy = min(1.0, rows * vectors / 8)
-        best = max(best, (filled * used * busy * worth, rows, vectors))
+        # so many products are in flight, while each waits for one before it
+        busy = 1 - 1 / (rows * vectors + 1)
+        best = max(best, (used * busy * worth, rows, vectors))
     _, rows, vectors = best
     return Block(rows, vectors, lanes, kind, 8 if rows * vectors <= 16 else 4)
 
@@ -102,7 +121,7 @@ def accumulate(
     builder: Builder,
     block: Block,
     a: Value,
-    b: Value,
+    b: Value | Sequence[Value],
     length: Number,
     accumulators: Sequence[Value],
     a_pixel: Number,
@@ -116,8 +135,10 @@ def accumulate(
     ----------
     builder : Builder
     block : Block
-    a, b : Value
-        Pointers to the first element of each.
+    a : Value
+        Pointer to the first element.
+    b : Value or sequence of Value
+        Pointer to the first vector; or several, which each give as many of the block's vectors.
     length : int or Value
         Products to add. A small number is unrolled altogether.
     accumulators : sequence of Value
@@ -128,26 +149,43 @@ def accumulate(
         For each vector, which lanes of b exist; the others count as zero.
     """
 
+    panels = [b] if isinstance(b, Value) else list(b)
+    wide = block.vectors // len(panels)
+
     def steps(first: Number, count: int, taken: Sequence[Value]) -> list[Value]:
         values = list(taken)
         start_a = builder.offset(a, first * a_step, block.kind)
-        start_b = builder.offset(b, first * b_step, block.kind)
+        start_b = [builder.offset(panel, first * b_step, block.kind) for panel in panels]
         for k in range(count):
+            builder.fence()  # otherwise all loads of a turn come first, and there are not registers enough
             values = step(start_a, start_b, k, values)
         return values
 
-    def step(start_a: Value, start_b: Value, k: int, taken: list[Value]) -> list[Value]:
-        builder.fence()  # otherwise all loads of a turn come first, and there are not registers enough
-        vectors = [
-            builder.load(start_b, k * b_step + v * block.lanes, block.vector, masks[v] if masks else None)
-            for v in range(block.vectors)
-        ]
-        following = []
-        for p in range(block.pixels):
-            element = builder.load(start_a, p * a_pixel + k * a_step, block.scalar)
-            element = builder.broadcast(element, block.lanes)
-            for v, vector in enumerate(vectors):
-                following.append(builder.fma(element, vector, taken[p * block.vectors + v]))
+    def element(start: Value, k: int, p: int) -> Value:
+        return builder.broadcast(builder.load(start, p * a_pixel + k * a_step, block.scalar), block.lanes)
+
+    def vector(start: Sequence[Value], k: int, v: int) -> Value:
+        place = k * b_step + v % wide * block.lanes
+        return builder.load(start[v // wide], place, block.vector, masks[v] if masks else None)
+
+    def step(start_a: Value, start_b: Sequence[Value], k: int, taken: list[Value]) -> list[Value]:
+        """What there is less of is loaded first, and stays while the others pass."""
+        following = list(taken)
+        across, along = range(block.vectors), range(block.pixels)
+        if block.pixels < block.vectors:
+            elements = [element(start_a, k, p) for p in along]
+            for v in across:
+                passing = vector(start_b, k, v)
+                for p in along:
+                    place = p * block.vectors + v
+                    following[place] = builder.fma(elements[p], passing, taken[place])
+        else:
+            vectors = [vector(start_b, k, v) for v in across]
+            for p in along:
+                passing = element(start_a, k, p)
+                for v in across:
+                    place = p * block.vectors + v
+                    following[place] = builder.fma(passing, vectors[v], taken[place])
         return following
 
     unroll = block.unroll

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.convolution import in_one_row, padded, three, with_three_axes, zero
+from wimmel.compiler.kernels.convolution import in_one_row, padded, three, with_three_axes
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, zeros
+from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
@@ -282,6 +283,6 @@ class _WeightGradient:
             return picture * strides[0] + along + left * by_column
 
         step = schedule.stride[2] * schedule.columns
-        x = builder.offset(x, place(self.x_strides, *schedule.stride[:2], step), block.kind)
+        x = builder.offset(x, place(self.x_strides, schedule.stride[0], schedule.stride[1], step), block.kind)
         g = builder.offset(g, place(self.g_strides, 1, 1, schedule.cotangents), block.kind)
         return accumulate(builder, block, x, g, length, taken, 1, step, schedule.cotangents, masks)

@@ -26,8 +26,8 @@ def of_text(text: str, target: Target) -> bytes:
 
 
 def unchanged() -> bool:
-    """Whether the compiler's files are still what this process runs. If somebody edits them in the meantime, objects
-    made by the old code must not be kept under the new one's key."""
+    """Whether the compiler's files are still what this process runs. If somebody edits them or installs another version
+    in the meantime, keys may be those of the new code: nothing is to be read or kept under them."""
     return bool(_AT_START) and _stamps() == _AT_START
 
 

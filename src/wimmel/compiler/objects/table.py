@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from wimmel.compiler import llvm
 from wimmel.compiler.language import Function
@@ -46,14 +47,13 @@ def kernels(schedules: Sequence[Schedule], target: Target) -> dict[Schedule, int
     return {schedule: addresses[key] for schedule, key in keys.items()}
 
 
-def load_function(name: str, function: Function, target: Target) -> int:
-    """The address of a function that belongs to no schedule, such as the one that runs a program's steps.
+def load_functions(functions: Mapping[str, Function], target: Target) -> dict[str, int]:
+    """The addresses of functions that belong to no schedule, such as the one that runs a program's steps.
 
     Parameters
     ----------
-    name : str
-        For messages.
-    function : Function
+    functions : mapping of str to Function
+        By what messages call them. Compiled together.
     target : Target
         One that this process can run.
 
@@ -62,9 +62,15 @@ def load_function(name: str, function: Function, target: Target) -> int:
     NativeUnavailable, CompilationFailed
         As `kernels` does.
     """
-    text = llvm.module([replace(function, name=NAME)], target)
-    key = identity.of_text(text, target)
-    return _addresses({key: (name, lambda: text)}, target)[key]
+    texts = {name: llvm.module([replace(function, name=NAME)], target) for name, function in functions.items()}
+    keys = {name: identity.of_text(text, target) for name, text in texts.items()}
+    addresses = _addresses({keys[name]: (name, partial(str, text)) for name, text in texts.items()}, target)
+    return {name: addresses[key] for name, key in keys.items()}
+
+
+def load_function(name: str, function: Function, target: Target) -> int:
+    """The address of one; see `load_functions`."""
+    return load_functions({name: function}, target)[name]
 
 
 def assembly(function: Function, target: Target) -> str:
@@ -125,7 +131,7 @@ def _addresses(wanted: dict[bytes, _Code], target: Target) -> dict[bytes, int]:
 def _obtained(wanted: dict[bytes, _Code], target: Target) -> dict[bytes, int]:
     if not runs_here(target):
         raise NativeUnavailable(f"this processor cannot run code for {target.name} ({target.triple})")
-    objects = cache.read(wanted)
+    objects = cache.read(wanted) if identity.unchanged() else {}
     missing = [key for key in wanted if key not in objects]
     if missing:
         try:

@@ -140,6 +140,9 @@ class _Batch:
         """What a second thread does, with a worker of its own."""
         try:
             process = _Worker()
+        except NativeUnavailable:  # too many processes: the first does it
+            return
+        try:
             with self._changed:
                 stopped = self._error is not None
                 if not stopped:

@@ -56,20 +56,17 @@ class NativeRunner:
         self._most_tasks = max((step.tasks for step in program.steps), default=1)
 
         stable = sorted(program.stable)
-        self._inputs = [(buffer.elements, np.dtype(buffer.dtype)) for buffer in program.inputs]
-        self._outputs = [
-            (shape, np.dtype(buffer.dtype))
-            for buffer, shape in zip(program.outputs, program.output_shapes, strict=True)
-        ]
-        self._changing = [(place, *self._inputs[place]) for place in range(len(self._inputs)) if place not in stable]
-        self._stable = [(place, *self._inputs[place]) for place in stable]
-        self._pick_stable = _picker(stable)
+        self._inputs = [(place, buffer.elements, np.dtype(buffer.dtype)) for place, buffer in enumerate(program.inputs)]
+        self._changing = [each for each in self._inputs if each[0] not in program.stable]
+        self._stable = _picker(stable)
+        dtypes = [np.dtype(buffer.dtype) for buffer in program.outputs]
+        self._outputs = list(zip(program.output_shapes, dtypes, strict=True))
 
         # the arrays of a table: first those that are new at every call, so that one write binds them
         new = [*(program.inputs[place] for place, *_ in self._changing), *program.outputs]
         old = [program.inputs[place] for place in stable]
         self._locations = self._located(new, old)
-        self._array_count, self._new_count = len(new) + 1 + len(old), len(new)
+        self._new_count, self._array_count = len(new), len(new) + 1 + len(old)
         self._bind_new = struct.Struct(f"{len(new)}q").pack_into
         self._bind_old = struct.Struct(f"{1 + len(old)}q").pack_into
         self._table = self._table_of(program.steps)
@@ -108,7 +105,7 @@ class NativeRunner:
         if self._guarded:
             return self._run_guarded(values, out)
         prepared = self._prepared
-        if prepared is None or (self._stable and not all(map(is_, prepared.given, self._pick_stable(values)))):
+        if prepared is None or (prepared.given and not all(map(is_, prepared.given, self._stable(values)))):
             prepared = self._prepare(values)
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
         if out is None:
@@ -120,7 +117,7 @@ class NativeRunner:
             instance = self._idle.pop()
         except IndexError:
             instance = self._new_instance(self._table)
-        self._bind(instance, prepared, arrays, outputs)
+        self._bind(instance, prepared, arrays + outputs)
         refused = self._workers.run(instance.call, self._threads())
         self._idle.append(instance)
         if refused:
@@ -134,7 +131,7 @@ class NativeRunner:
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         instance, steps = self._new_instance(self._table), self.program.steps
-        self._bind(instance, self._prepare(values), arrays, outputs)
+        self._bind(instance, self._prepare(values), arrays + outputs)
         words, first, threads = instance.words, int(instance.words[Call.STEPS]), self._threads()
         words[Call.STEP_COUNT] = 0
         self._workers.run(instance.call, threads)
@@ -161,22 +158,21 @@ class NativeRunner:
             self._workers.provide(threads - 1)
         return threads
 
-    def _bind(
-        self, instance: _Instance, prepared: _Prepared, arrays: list[np.ndarray], outputs: list[np.ndarray]
-    ) -> None:
-        self._bind_new(instance.words.data, instance.arrays, *map(id, arrays), *map(id, outputs))
+    def _bind(self, instance: _Instance, prepared: _Prepared, new: list[np.ndarray]) -> None:
+        self._bind_new(instance.memory, instance.arrays, *map(id, new))
         if instance.prepared != prepared.number:
-            self._bind_old(
-                instance.words.data, instance.arrays + 8 * self._new_count, id(prepared.kept), *map(id, prepared.arrays)
-            )
+            self._bind_prepared(instance, prepared.arrays, prepared.kept)
             instance.prepared = prepared.number
+
+    def _bind_prepared(self, instance: _Instance, arrays: list[np.ndarray], kept: np.ndarray) -> None:
+        self._bind_old(instance.memory, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
 
     def _destinations(
         self, out: Sequence[np.ndarray | None], arrays: list[np.ndarray]
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The arrays to give back, and those to write to: others where the first are read from or not in C order."""
-        if len(out) != len(self._outputs):
-            raise ValueError(f"out has {len(out)} arrays; the program has {len(self._outputs)} outputs.")
+        if len(out) != len(self.program.outputs):
+            raise ValueError(f"out has {len(out)} arrays; the program has {len(self.program.outputs)} outputs.")
         results: list[np.ndarray] = []
         outputs: list[np.ndarray] = []
         for given, (shape, dtype) in zip(out, self._outputs, strict=True):
@@ -196,7 +192,7 @@ class NativeRunner:
         return results, outputs
 
     def _run_guarded(self, values: Sequence[np.ndarray], out: Sequence[np.ndarray | None] | None) -> list[np.ndarray]:
-        arrays = [_fitting(value, *kind) for value, kind in zip(values, self._inputs, strict=True)]
+        arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._inputs]
         found = guard.run(self.program, self._kernels, self._workers, arrays, self._threads())
         if found is None:
             raise Refused
@@ -211,19 +207,25 @@ class NativeRunner:
     def _prepare(self, values: Sequence[np.ndarray]) -> _Prepared:
         """What follows from the stable inputs: what there is if it will do, else made anew, for later calls too."""
         with _lock:
-            given = tuple(self._pick_stable(values))
+            given = tuple(self._stable(values))
             before = self._prepared
             if before is not None and all(map(is_, before.given, given)):
                 return before
-            arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._stable]
-            read = {buffer for step in self.program.preparations for buffer in step.buffers}
-            moved = before is None or any(
-                new is not old and self.program.inputs[place] in read
-                for new, old, (place, *_) in zip(given, before.given, self._stable, strict=True)
+            kinds = self._stable(self._inputs)
+            arrays = [
+                _fitting(array, elements, dtype) for array, (_, elements, dtype) in zip(given, kinds, strict=True)
+            ]
+            kept = (
+                before.kept if before is not None and not self._must_renew(before.given, given) else self._kept(arrays)
             )
-            kept = self._kept(arrays) if moved or before is None else before.kept
             self._prepared = _Prepared(next(_numbers), given, arrays, kept)
             return self._prepared
+
+    def _must_renew(self, before: tuple[np.ndarray, ...], given: tuple[np.ndarray, ...]) -> bool:
+        """Whether preparations read any of the arrays that are others now."""
+        read = {buffer for step in self.program.preparations for buffer in step.buffers}
+        buffers = self._stable(self.program.inputs)
+        return any(new is not old and buffer in read for new, old, buffer in zip(given, before, buffers, strict=True))
 
     def _kept(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Fresh memory, written by the preparations: calls that are running still read the old one."""
@@ -231,7 +233,7 @@ class NativeRunner:
         steps = self.program.preparations
         if steps:
             instance = self._new_instance(self._table_of(steps))
-            self._bind_old(instance.words.data, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
+            self._bind_prepared(instance, arrays, kept)
             threads = min(get_num_threads(), max(step.tasks for step in steps))
             self._workers.provide(threads - 1)
             if self._workers.run(instance.call, threads):
@@ -243,7 +245,7 @@ class NativeRunner:
     def _new_instance(self, table: Table) -> _Instance:
         words, arena = aligned(table.words.nbytes).view(np.int64), aligned(self.program.arena_bytes)
         table.place(words, arena.ctypes.data)
-        return _Instance(words, arena, words.ctypes.data, 8 * table.arrays)
+        return _Instance(words, words.data, arena, words.ctypes.data, 8 * table.arrays)
 
     def _table_of(self, steps: Sequence[Step]) -> Table:
         return table_of(steps, self._kernels, self._locations, self._array_count, self._workers.address)
@@ -278,6 +280,7 @@ class _Instance:
     ``prepared`` the number of the preparations it is bound to."""
 
     words: np.ndarray
+    memory: memoryview
     arena: np.ndarray
     call: int
     arrays: int
@@ -314,11 +317,11 @@ def _deliver(outputs: list[np.ndarray], results: list[np.ndarray]) -> None:
             np.copyto(result, output)
 
 
-def _picker(places: list[int]) -> Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]]:
+def _picker(places: list[int]) -> Callable[[Sequence[Any]], Sequence[Any]]:
     """A function that gives these entries of a sequence."""
     if len(places) > 1:
         return itemgetter(*places)
-    return lambda values: [values[place] for place in places]
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0, 0))
 
 
 _runners: WeakSet[NativeRunner] = WeakSet()

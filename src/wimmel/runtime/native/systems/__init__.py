@@ -23,7 +23,6 @@ from typing import Protocol, cast
 from wimmel.compiler.language import Builder, Value
 from wimmel.compiler.targets import Target
 
-
 NOTHING = -1
 """A processor that is none."""
 
