@@ -2,124 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from compiler.contractions import EPILOGUES, Case, case, drawn_case, drawn_epilogue, drawn_halo, elements, small, within
 from compiler.machine import at, run_steps
 from compiler.views import TARGETS, drawn_place, only_that_place_was_written
-from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels import convolution
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.convolution import chosen_block, conforms, plan_convolution
 from wimmel.compiler.kernels.microkernel import Block
 from wimmel.compiler.steps import Buffer, Place, row_major
 from wimmel.compiler.targets import KNOWN, Target
-from wimmel.geometry import output_sizes
 from wimmel.graph import primitives
 
 CASES = {"avx512": 60, "avx2": 30, "sse4.2": 20, "plain": 15}
-
-
-@dataclass(frozen=True)
-class Case:
-    """The shapes of x and the weight, and the convolution's attributes."""
-
-    x: tuple[int, ...]
-    weight: tuple[int, ...]
-    settings: dict[str, Any]
-
-    @property
-    def result(self) -> tuple[int, ...]:
-        s = self.settings
-        sizes = output_sizes(self.x[2:], self.weight[2:], s["padding"], s["stride"], s["dilation"])
-        return (self.x[0], self.weight[0], *sizes)
-
-
-def case(
-    x: tuple[int, ...], outputs: int, kernel: tuple[int, ...], stride: int = 1, padding: int = 0, dilation: int = 1,
-    groups: int = 1,
-) -> Case:  # fmt: skip
-    axes = len(kernel)
-    settings = {"stride": (stride,) * axes, "padding": ((padding, padding),) * axes, "dilation": (dilation,) * axes}
-    return Case(x, (outputs, x[1] // groups, *kernel), {**settings, "groups": groups})
-
-
-def drawn_case(random: np.random.Generator) -> Case:
-    """Of any rank, with odd sizes, paddings wider than the kernel, and groups."""
-    axes = int(random.choice([1, 2, 2, 2, 3]))
-    groups = int(random.choice([1, 1, 1, 2, 3]))
-    channels = int(random.choice([1, 2, 3, 5, 17, 33] if axes < 3 else [1, 2, 5]))
-    outputs = int(random.choice([1, 2, 3, 6, 7, 10, 16, 17, 31, 33, 50, 64, 70]))
-    kernel, stride, dilation = (tuple(int(n) for n in random.integers(1, 4, axes)) for _ in range(3))
-    padding = tuple((int(a), int(b)) for a, b in random.integers(0, 5, (axes, 2)) * (random.random() < 0.6))
-    widest = 40 if axes == 1 else 14 if axes == 2 else 6
-    sizes = tuple(
-        max(int(n), d * (k - 1) + 1 - a - b, 1)
-        for n, k, d, (a, b) in zip(random.integers(1, widest, axes), kernel, dilation, padding, strict=True)
-    )
-    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return Case((int(random.integers(1, 4)), groups * channels, *sizes), (groups * outputs, channels, *kernel), settings)
-
-
-def values(place: Place, array: np.ndarray, elsewhere: float) -> np.ndarray:
-    """The buffer's elements, where the place has the array's."""
-    flat = np.full(place.buffer.elements, elsewhere, array.dtype)
-    strides = tuple(stride * flat.itemsize for stride in place.strides)
-    np.lib.stride_tricks.as_strided(flat[place.offset :], place.shape, strides)[...] = array
-    return flat
-
-
-def small(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
-    """Whole numbers, whose products and sums are exact."""
-    return random.integers(-4, 5, shape).astype(dtype)
-
-
-def within(random: np.random.Generator, dtype: str, shape: tuple[int, ...], halo: Any) -> Place:
-    """Channels last with that halo, sometimes in pictures with more channels."""
-    n, c, *sizes = shape
-    before, behind = (int(k) for k in random.integers(0, 4, 2) * (random.random() < 0.2))
-    wide = with_halo(dtype, (n, before + c + behind, *sizes), halo)
-    return wide.sliced((0, before, *[0] * len(sizes)), shape, (1,) * len(shape))
-
-
-EPILOGUES = ("identity", "bias relu", "residual", "scale and keep", "compared")
-
-
-def drawn_chain(random: np.random.Generator, name: str, dtype: str, shape: tuple[int, ...]) -> Any:
-    """A chain, its operands (place, buffer's elements), and what it is in NumPy."""
-    channels, axes = shape[1], len(shape) - 2
-    operands: list[tuple[Place, np.ndarray]] = []
-
-    def operand(own: tuple[int, ...]) -> np.ndarray:
-        array = small(random, own, dtype)
-        if len(own) == len(shape) and own[0] == shape[0]:
-            place = within(random, dtype, own, ((1, 0),) * axes)
-        else:
-            place = row_major(Buffer(dtype, array.size), own)
-        stretched = place.stretched(shape)
-        assert conforms(stretched)
-        operands.append((stretched, values(place, array, np.nan)))
-        return array
-
-    if name == "identity":
-        return Chain.identity(dtype), operands, lambda y: [y]
-    if name == "bias relu":
-        bias = operand((channels, *[1] * axes))
-        lines = (Line("add", (0, 1), dtype), Line("constant", (), dtype, 0), Line("maximum", (2, 3), dtype))
-        return Chain((dtype,) * 2, lines, (4,)), operands, lambda y: [np.maximum(y + bias, 0)]
-    if name == "residual":
-        bias, residual = operand((1, channels, *[1] * axes)), operand(shape)
-        lines = (Line("add", (0, 1), dtype), Line("add", (3, 2), dtype))
-        return Chain((dtype,) * 3, lines, (4,)), operands, lambda y: [y + bias + residual]
-    if name == "scale and keep":
-        scale, by_picture = operand(()), operand((shape[0], 1, *[1] * axes))
-        lines = (Line("multiply", (0, 1), dtype), Line("subtract", (3, 2), dtype))
-        return Chain((dtype,) * 3, lines, (4, 0)), operands, lambda y: [y * scale - by_picture, y]
-    other = operand(shape)
-    return Chain((dtype,) * 2, (Line("less", (0, 1), "bool"),), (2,)), operands, lambda y: [y < other]
 
 
 def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
@@ -130,18 +31,14 @@ def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> Non
     wider = int(random.integers(0, 2))
     x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in padding))
     weight_place = drawn_place(random, dtype, case.weight)
-    chain, operands, function = drawn_chain(random, epilogue, dtype, case.result)
-    expected = function(primitives.convolution.definition(x, weight, **case.settings))
+    after = drawn_epilogue(random, epilogue, dtype, case.result)
+    expected = after.function(primitives.convolution.definition(x, weight, **case.settings))
     results = [
-        within(random, kind, case.result, tuple((int(a), int(b)) for a, b in random.integers(0, 3, (len(padding), 2))))
-        for kind in chain.result_dtypes
+        within(random, kind, case.result, drawn_halo(random, len(padding))) for kind in after.chain.result_dtypes
     ]
-    steps = plan_convolution(
-        x_place, weight_place, results, chain, [place for place, _ in operands], **case.settings, target=target
-    )
-    known = {x_place.buffer: values(x_place, x, 0.0), weight_place.buffer: values(weight_place, weight, np.nan)}
-    known |= {place.buffer: flat for place, flat in operands}
-    arrays = run_steps(steps, known, target, seed)
+    steps = plan_convolution(x_place, weight_place, results, after.chain, after.places, **case.settings, target=target)
+    known = {x_place.buffer: elements(x_place, x, 0.0), weight_place.buffer: elements(weight_place, weight, np.nan)}
+    arrays = run_steps(steps, known | after.known, target, seed)
     for place, array in zip(results, expected, strict=True):
         np.testing.assert_array_equal(at(place, arrays), array)
         assert only_that_place_was_written(place, arrays)
@@ -199,11 +96,9 @@ def convolved(x: np.ndarray, weight: np.ndarray, settings: dict[str, Any], targe
     x_place = with_halo("float32", x.shape, settings["padding"])
     weight_place = row_major(Buffer("float32", weight.size), weight.shape)
     result = with_halo("float32", shape, ((0, 0),) * (len(shape) - 2))
-    steps = plan_convolution(
-        x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target
-    )
+    steps = plan_convolution(x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target)
     known = {
-        x_place.buffer: values(x_place, x.astype(np.float32), 0.0),
+        x_place.buffer: elements(x_place, x.astype(np.float32), 0.0),
         weight_place.buffer: weight.astype(np.float32).reshape(-1),
     }
     return at(result, run_steps(steps, known, target))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -184,6 +185,14 @@ def test_the_epilogue_meets_bias_and_another_picture(target):
     expected = primitives.convolution.definition(*double(x, w), **geometry) + bias + other
     assert_close(at(results[1], memory), expected, 9)
     assert_close(at(results[0], memory), np.maximum(expected, 0), 9)
+
+
+def test_fetching_ahead_reads_nothing_that_is_not_there():
+    random = np.random.default_rng(7)
+    x, w = random_array(random, (2, 20, 9, 10)), random_array(random, (20, 1, 3, 3))
+    geometry = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+    small = replace(KNOWN["avx512"], l3_bytes=1 << 10)
+    assert np.array_equal(forward(x, w, geometry, small), forward(x, w, geometry, KNOWN["avx512"]))
 
 
 def test_mixed_dtypes_compute_in_the_wider():

@@ -26,7 +26,7 @@ def written(name: str, kinds: str, body: Body) -> Function:
 
 @dataclass(frozen=True)
 class Count:
-    """(x, y): y[task] = x[task] + 1, both int64, and nothing else: what runs twice counts twice."""
+    """(x, y): y[task] = x[task] + 1."""
 
     def kernel(self, target: Target, name: str) -> Function:
         def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
@@ -37,13 +37,25 @@ class Count:
 
 
 @dataclass(frozen=True)
-class Increment:
-    """(x,): x[task] += 1, in place, so that a task done twice or never shows."""
+class Add:
+    """(a, b, y): y[task] = a[task] + b[task]."""
 
     def kernel(self, target: Target, name: str) -> Function:
         def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
-            (x,) = arguments
-            builder.store(builder.load(x, task, INDEX) + 1, x, task)
+            a, b, y = arguments
+            builder.store(builder.load(a, task, INDEX) + builder.load(b, task, INDEX), y, task)
+
+        return written(name, "ppp", body)
+
+
+@dataclass(frozen=True)
+class Tally:
+    """(y,): y[task] += 1, so that a task done twice, or never, shows."""
+
+    def kernel(self, target: Target, name: str) -> Function:
+        def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
+            (y,) = arguments
+            builder.store(builder.load(y, task, INDEX) + 1, y, task)
 
         return written(name, "p", body)
 
@@ -63,31 +75,31 @@ class Mix:
 
 @dataclass(frozen=True)
 class Busy:
-    """(x, y, rounds): y[task] = x[task] after so many rounds of a generator of random numbers."""
+    """(x, rounds, y): y[task] = x[task] after so many rounds of a generator of random numbers."""
 
     def kernel(self, target: Target, name: str) -> Function:
         def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
-            x, y, rounds = arguments
+            x, rounds, y = arguments
 
             def turn(_: Value, value: Value) -> Value:
                 return value * 6364136223846793005 + 1442695040888963407
 
             builder.store(builder.loop(0, rounds, 1, turn, [builder.load(x, task, INDEX)])[0], y, task)
 
-        return written(name, "ppi", body)
+        return written(name, "pip", body)
 
 
 @dataclass(frozen=True)
 class Threads:
-    """(y, rounds): y[task] = the number of the thread, after so many rounds of waiting."""
+    """(rounds, y): y[task] = the number of the thread, after so many rounds of waiting."""
 
     def kernel(self, target: Target, name: str) -> Function:
         def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
-            y, rounds = arguments
+            rounds, y = arguments
             builder.loop(0, rounds, 1, lambda _: builder.let("pause", None))
             builder.store(thread, y, task)
 
-        return written(name, "pi", body)
+        return written(name, "ip", body)
 
 
 @dataclass(frozen=True)
@@ -107,8 +119,22 @@ class Refuse:
 
 
 @dataclass(frozen=True)
+class Reach:
+    """(x, y): y[task] = x[task + distance], wherever that is."""
+
+    distance: int
+
+    def kernel(self, target: Target, name: str) -> Function:
+        def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
+            x, y = arguments
+            builder.store(builder.load(x, task + self.distance, INDEX), y, task)
+
+        return written(name, "pp", body)
+
+
+@dataclass(frozen=True)
 class Halve:
-    """(x, y): y[task] = x[task] / 2 in float32, and the control word is left in a bad state (small numbers are zero)."""
+    """(x, y): y[task] = x[task] / 2, of float32."""
 
     def kernel(self, target: Target, name: str) -> Function:
         def body(builder: Builder, arguments: list[Value], task: Value, thread: Value) -> None:
@@ -149,31 +175,27 @@ def program_of(
     return assembled(steps, inputs, outputs, shapes, constants or {}, frozenset(stable), status, host())
 
 
-def step(schedule: Schedule, *arguments: Buffer | int, tasks: int, writes: int = 1, label: str = "") -> Step:
-    """A step on whole buffers, which writes to the one at this position."""
+def step(schedule: Schedule, *arguments: Buffer | int, tasks: int, label: str = "") -> Step:
+    """A step on whole buffers; it writes to the last of them, but for the status."""
     places: list[Argument] = [row_major(a, (a.elements,)) if isinstance(a, Buffer) else a for a in arguments]
-    buffers = [a for a in arguments if isinstance(a, Buffer)]
-    return Step(schedule, tuple(places), tuple(buffers[writes : writes + 1]), tasks, label)
+    buffers = [a for a in arguments if isinstance(a, Buffer) and a.role != "status"]
+    return Step(schedule, tuple(places), tuple(buffers[-1:]), tasks, label)
 
 
 def numbers(name: str, elements: int, role: str = "scratch") -> Buffer:
     return Buffer("int64", elements, role, name)
 
 
-def mixing(elements: int, steps: int, rounds: int = 0) -> Program:
+def mixing(elements: int, steps: int) -> Program:
     """A chain of steps, each of which reads what other tasks of the last one wrote."""
     x, y = numbers("x", elements, "input"), numbers("y", elements, "output")
     chain = [x, *(numbers(f"between {number}", elements) for number in range(steps - 1)), y]
     made = [step(Mix(), a, b, elements, tasks=elements) for a, b in zip(chain, chain[1:], strict=False)]
-    if rounds:
-        busy = numbers("busy", elements)
-        made = [step(Busy(), x, busy, rounds, tasks=elements), step(Mix(), busy, chain[1], elements, tasks=elements), *made[1:]]
     return program_of(made, [x], [y])
 
 
 def mixed(x: np.ndarray, steps: int) -> np.ndarray:
     """What `mixing` gives, by NumPy."""
-    with np.errstate(over="ignore"):
-        for _ in range(steps):
-            x = 3 * x + x[::-1] + np.arange(x.size)
+    for _ in range(steps):
+        x = 3 * x + x[::-1] + np.arange(x.size)
     return x

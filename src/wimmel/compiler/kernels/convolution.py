@@ -4,7 +4,7 @@ the accumulators. Matrix products are the case of one tap, and stand on the same
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
@@ -126,7 +126,9 @@ def plan_convolution(
     if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         sizes, x, results, operands = in_one_row(sizes, x, results, operands)
     key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
-    block = chosen_block(key, target, x.kind, outputs, sizes[2])
+    columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
+    length = math.prod(weight.shape[1:])
+    block = chosen_block(key, target, x.kind, outputs, sizes[2], length, stride[2] * columns)
     by_output, by_channel, *by_tap = weight.strides
     grouped = Place(
         weight.buffer,
@@ -135,22 +137,23 @@ def plan_convolution(
         (outputs * by_output if by_group is None else by_group, by_output, *by_tap, by_channel),
     )
     packed, steps = plan_packing(grouped, 1, block, target)
-    columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     merged = groups == 1 and dilation[2] == 1 and channels > 0 and columns == channels
     schedule = ConvolutionSchedule(
         block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, False, chain, (), ()
     )
-    panel = math.prod(weight.shape[1:]) * block.outputs
+    panel = length * block.outputs
     return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, shape[0], sizes, target, label)]
 
 
 _CHOSEN: dict[object, Block] = {}
 
 
-def chosen_block(key: object, target: Target, kind: str, outputs: int, pixels: int) -> Block:
+def chosen_block(
+    key: object, target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0
+) -> Block:
     """The block that this process chose when it first met the key: other sizes of pictures then find their kernel
     compiled. No bits depend on it."""
-    return _CHOSEN.setdefault(key, block_for(target, kind, outputs, pixels))
+    return _CHOSEN.setdefault(key, block_for(target, kind, outputs, pixels, length, apart))
 
 
 def plan_products(
@@ -221,18 +224,36 @@ def _step(
         results=tuple((place.strides[4], 1) for place in results),
     )
     rows, width = sizes[0] * sizes[1], sizes[2]
-    columns = min(width, block.pixels * max(1, TASK_PRODUCTS // max(block.pixels * panel // block.lanes, 1)))
+    blocks_of_task = 1 if width >= FEWEST else together(block, blocks, target)
+    parts = -(-blocks // blocks_of_task)
+    products = max(panel * blocks_of_task // block.lanes, 1)  # of a pixel
+    columns = min(width, block.pixels * max(1, TASK_PRODUCTS // (block.pixels * products)))
     column_parts = max(1, width // columns)  # the last one takes the rest, so that each is at least a block wide
     rows_of_task = 1
     if column_parts == 1:
-        rows_of_task = min(rows, max(1, TASK_PRODUCTS // max(width * panel // block.lanes, 1)))
+        rows_of_task = min(rows, max(1, TASK_PRODUCTS // (width * products)))
     row_parts = -(-rows // rows_of_task)
-    numbers = [pictures, *sizes, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
+    numbers = [pictures, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
-    tasks = pictures * schedule.groups * blocks * row_parts * column_parts
+    tasks = pictures * schedule.groups * parts * row_parts * column_parts
     return Step(schedule, (x, packed, *results, *operands, *numbers), written, tasks, label)
+
+
+def together(block: Block, blocks: int, target: Target) -> int:
+    """How many blocks of outputs short rows take at once."""
+    vectors = min(8, (target.registers - SHORT[0] - 1) // SHORT[0])
+    return max(1, min(blocks, vectors // block.vectors))
+
+
+@dataclass(frozen=True)
+class _Panel:
+    """One block of outputs: its packed weights, where it begins in each view, and how many of its outputs exist."""
+
+    weights: Value
+    views: list[Value]
+    filled: Number
 
 
 class _Convolution:
@@ -250,117 +271,144 @@ class _Convolution:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "pp" + "p" * count + "i" * 11 + "iii" * (1 + count))
+        words = builder.arguments(argument, "pp" + "p" * count + "i" * 12 + "iii" * (1 + count))
         self.x, self.packed, *pointers = words[: 2 + count]
         words = words[2 + count :]
-        self.pictures, self.depth, self.height, self.width, rows_of_task, self.row_parts = words[:6]
-        columns, self.column_parts, self.panel, self.packed_picture, self.length = words[6:11]
-        strides = [words[11 + 3 * i : 14 + 3 * i] for i in range(1 + count)]
+        self.pictures, self.depth, self.height, self.width, self.parts, rows_of_task, self.row_parts = words[:7]
+        columns, self.column_parts, self.panel, self.packed_picture, self.length = words[7:12]
+        strides = [words[12 + 3 * i : 15 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
 
         def task(number: Value) -> None:
-            picture, group, block, part, column_part = self.decoded(number)
-            first = part * rows_of_task
+            picture, group, part, row_part, column_part = self.decoded(number)
+            first = row_part * rows_of_task
             last = builder.minimum(first + rows_of_task, self.depth * self.height)
             self.left = column_part * columns
             is_last = builder.compare("eq", column_part, self.column_parts - 1)
             self.right = builder.select(is_last, self.width, self.left + columns)
-            panel = (group * self.blocks + block) * self.panel + picture * self.packed_picture
-            weights = builder.offset(self.packed, panel, schedule.block.kind)
 
-            def tail(filled: int) -> None:
-                builder.loop(first, last, 1, lambda row: self.row(picture, group, block, row, weights, filled))
+            def rows(panels: list[tuple[Number, Number]], block: Block, widths: Sequence[int]) -> None:
+                builder.loop(first, last, 1, lambda row: self.row(picture, group, row, panels, block, widths))
 
-            whole, rest = divmod(schedule.outputs, schedule.block.outputs)
-            if not rest:
-                tail(schedule.block.outputs)
-            elif not whole:
-                tail(rest)
-            else:
-                builder.when(
-                    builder.compare("lt", block, whole), lambda: tail(schedule.block.outputs), lambda: tail(rest)
-                )
+            builder.when(
+                builder.compare("ge", self.width, FEWEST), lambda: self.wide(part, rows), lambda: self.short(part, rows)
+            )
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
     def decoded(self, number: Value) -> tuple[Number, Number, Number, Number, Number]:
-        """Picture, group, block of outputs, part of the rows and part of the columns of a task."""
+        """Picture, group, part of the blocks of outputs, part of the rows and part of the columns of a task."""
         schedule = self.schedule
         across, number = number % self.column_parts, number // self.column_parts
-        part, number = number % self.row_parts, number // self.row_parts
+        along, number = number % self.row_parts, number // self.row_parts
         if schedule.weights_first:
             picture, number = number % self.pictures, number // self.pictures
-            return picture, number // self.blocks, number % self.blocks, part, across
-        block, number = number % self.blocks, number // self.blocks
-        return number // schedule.groups, number % schedule.groups, block, part, across
+            return picture, number // self.parts, number % self.parts, along, across
+        part, number = number % self.parts, number // self.parts
+        return number // schedule.groups, number % schedule.groups, part, along, across
 
-    def row(self, picture: Number, group: Number, block: Number, row: Value, weights: Value, filled: int) -> None:
-        """One row of outputs: blocks of columns, the last one overlapping; narrower blocks where the row is short."""
+    def wide(self, number: Number, rows: Callable[..., None]) -> None:
+        """Rows of at least `FEWEST` pixels, for one block of outputs; the last one may need fewer vectors."""
+        builder, schedule, block = self.builder, self.schedule, self.schedule.block
+        widths = sorted({block.pixels, min(block.pixels, FEWEST)}, reverse=True)
+        whole, rest = divmod(schedule.outputs, block.outputs)
+
+        def last() -> None:
+            rows([(number, rest)], replace(block, vectors=-(-rest // block.lanes)), widths)
+
+        def other() -> None:
+            rows([(number, block.outputs)], block, widths)
+
+        if rest and whole:
+            builder.when(builder.compare("lt", number, whole), other, last)
+        else:
+            (last if rest else other)()
+
+    def short(self, part: Number, rows: Callable[..., None]) -> None:
+        """Rows of few pixels, for several blocks of outputs. Where there are not as many left, the last one is
+        computed more than once."""
+        builder, schedule, block = self.builder, self.schedule, self.schedule.block
+        count = together(block, self.blocks, self.target)
+        numbers = [builder.minimum(part * count + number, self.blocks - 1) for number in range(count)]
+        panels = [(number, builder.minimum(schedule.outputs - number * block.outputs, block.outputs))
+                  if schedule.outputs % block.outputs else (number, block.outputs) for number in numbers]  # fmt: skip
+        rows(panels, replace(block, vectors=count * block.vectors), SHORT)
+
+    def row(
+        self, picture: Number, group: Number, row: Value, blocks: Sequence[tuple[Number, Number]], block: Block,
+        widths: Sequence[int],
+    ) -> None:  # fmt: skip
+        """One row of outputs: blocks of columns, the last one overlapping; the widest that are not too wide for it."""
         builder, schedule = self.builder, self.schedule
         plane, line = row // self.height, row % self.height
         by_picture, by_plane, by_line = self.x_strides
         start = picture * by_picture + plane * by_plane * schedule.stride[0] + line * by_line * schedule.stride[1]
         start = start + group * (schedule.channels * schedule.channel)
-        x = builder.offset(self.x, start, schedule.block.kind)
-        output = group * schedule.outputs + block * schedule.block.outputs
-        views = []
-        for (pointer, (by_picture, by_plane, by_line), (_, by_output)), type_ in zip(
-            self.views, self.view_types(), strict=True
-        ):
-            place = picture * by_picture + plane * by_plane + line * by_line + output * by_output
-            views.append(builder.offset(pointer, place, type_.kind))
+        x = builder.offset(self.x, start, block.kind)
+        panels = []
+        for number, filled in blocks:
+            panel = (group * self.blocks + number) * self.panel + picture * self.packed_picture
+            output = group * schedule.outputs + number * schedule.block.outputs
+            views = []
+            for (pointer, (by_picture, by_plane, by_line), (_, by_output)), type_ in zip(
+                self.views, self.view_types(), strict=True
+            ):
+                place = picture * by_picture + plane * by_plane + line * by_line + output * by_output
+                views.append(builder.offset(pointer, place, type_.kind))
+            panels.append(_Panel(builder.offset(self.packed, panel, block.kind), views, filled))
 
-        def blocks(width: int) -> None:
-            block, last = replace(schedule.block, pixels=width), self.right - width
+        def turns(width: int) -> None:
+            narrow, last = replace(block, pixels=width), self.right - width
             builder.loop(
                 self.left, self.right, width,
-                lambda column: self.columns(block, x, weights, views, builder.minimum(column, last), filled),
+                lambda column: self.columns(narrow, x, panels, builder.minimum(column, last)),
             )  # fmt: skip
 
-        def widest(widths: list[int]) -> None:
-            width, *narrower = widths
+        def widest(width: int, *narrower: int) -> None:
             if not narrower:
-                blocks(width)
+                turns(width)
                 return
             fits = builder.compare("ge", self.width, width)
-            builder.when(fits, lambda: blocks(width), lambda: widest(narrower))
+            builder.when(fits, lambda: turns(width), lambda: widest(*narrower))
 
-        widest(sorted({schedule.block.pixels, *(width for width in NARROW if width < schedule.block.pixels)})[::-1])
+        widest(*widths)
 
-    def columns(
-        self, block: Block, x: Value, weights: Value, views: list[Value], column: Value, filled: int
-    ) -> None:
+    def columns(self, block: Block, x: Value, panels: Sequence[_Panel], column: Value) -> None:
         """One block of columns: the products of all taps, then the epilogue."""
         schedule, builder = self.schedule, self.builder
         x = builder.offset(x, column * (schedule.stride[2] * schedule.columns), block.kind)
-        sums = self.products(block, x, weights)
-        self.finish(block, sums, views, column, filled)
+        sums = self.products(block, x, [panel.weights for panel in panels])
+        of_panel = block.vectors // len(panels)
+        for number, panel in enumerate(panels):
+            self.finish(block, sums, number * of_panel, of_panel, panel, column)
 
-    def products(self, block: Block, x: Value, weights: Value) -> list[Value]:
-        schedule, builder = self.schedule, self.builder
+    def products(self, block: Block, x: Value, weights: Sequence[Value]) -> list[Value]:
+        schedule, builder, step = self.schedule, self.builder, self.schedule.block.outputs
         depth, height, width = schedule.taps
         length: Number = schedule.channels or self.length
         run = length * width if schedule.merged else length
         _, by_plane, by_line = self.x_strides
 
-        def run_of(x: Value, weights: Value, taken: Sequence[Value]) -> list[Value]:
+        def further(weights: Sequence[Value], number: Number) -> list[Value]:
+            return [builder.offset(panel, number * length * step, block.kind) for panel in weights]
+
+        def run_of(x: Value, weights: Sequence[Value], taken: Sequence[Value]) -> list[Value]:
             return accumulate(
-                builder, block, x, weights, run, taken, schedule.stride[2] * schedule.columns, schedule.channel,
-                block.outputs,
-            )  # fmt: skip
+                builder, block, x, weights, run, taken, schedule.stride[2] * schedule.columns, schedule.channel, step
+            )
 
         def line(plane: Number, line: Number, taken: Sequence[Value]) -> list[Value]:
             start = plane * by_plane * schedule.dilation[0] + line * by_line * schedule.dilation[1]
             row = builder.offset(x, start, block.kind)
-            panel = builder.offset(weights, (plane * height + line) * (width * length) * block.outputs, block.kind)
+            there = further(weights, (plane * height + line) * width)
             if schedule.merged or width == 1:
-                return run_of(row, panel, taken)
+                return run_of(row, there, taken)
 
             def tap(number: Number, *taken: Value) -> list[Value]:
                 along = builder.offset(row, number * (schedule.dilation[2] * schedule.columns), block.kind)
-                return run_of(along, builder.offset(panel, number * length * block.outputs, block.kind), taken)
+                return run_of(along, further(there, number), taken)
 
             return builder.loop(0, width, 1, tap, taken)
 
@@ -378,12 +426,14 @@ class _Convolution:
         chain = self.schedule.chain
         return [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
-    def finish(self, block: Block, sums: list[Value], views: list[Value], column: Value, filled: int) -> None:
-        """The epilogue on every accumulator, and the results stored; of the last vector only the lanes that exist."""
-        builder, schedule = self.builder, self.schedule
+    def finish(
+        self, block: Block, sums: Sequence[Value], start: int, vectors: int, panel: _Panel, column: Value
+    ) -> None:
+        """The epilogue on some vectors of every pixel, and the results stored; only the lanes that exist."""
+        builder, schedule, filled = self.builder, self.schedule, panel.filled
         results, types = len(schedule.results), self.view_types()
-        read = list(zip(views[results:], types[results:], schedule.operands, strict=True))
-        written = list(zip(views[:results], types[:results], schedule.results, strict=True))
+        read = list(zip(panel.views[results:], types[results:], schedule.operands, strict=True))
+        written = list(zip(panel.views[:results], types[:results], schedule.results, strict=True))
 
         def operand(pointer: Value, type_: Type, steps: tuple[int, int], p: int, v: int, mask: Value | None) -> Value:
             by_column, by_output = steps
@@ -392,18 +442,20 @@ class _Convolution:
                 return builder.load(pointer, place, type_)
             return builder.load(pointer, place + v * block.lanes, type_.of(block.lanes), mask)
 
-        for v in range(-(-filled // block.lanes)):
-            lanes = min(block.lanes, filled - v * block.lanes)
+        for v in range(vectors):
             mask = None
-            if lanes < block.lanes:
-                mask = builder.constant(Type("i1", block.lanes), [int(lane < lanes) for lane in range(block.lanes)])
+            if not isinstance(filled, int):
+                mask = builder.mask(filled - v * block.lanes, block.lanes)
+            elif filled < (v + 1) * block.lanes:
+                exist = [int(v * block.lanes + lane < filled) for lane in range(block.lanes)]
+                mask = builder.constant(Type("i1", block.lanes), exist)
             still = {
                 place: operand(pointer, type_, steps, 0, v, mask)
                 for place, (pointer, type_, steps) in enumerate(read)
                 if steps[0] == 0
             }
             for p in range(block.pixels):
-                values = [sums[p * block.vectors + v]]
+                values = [sums[p * block.vectors + start + v]]
                 for place, (pointer, type_, steps) in enumerate(read):
                     known = still.get(place)
                     values.append(operand(pointer, type_, steps, p, v, mask) if known is None else known)

@@ -47,7 +47,7 @@ def plan_matmul(
     a, b = a.stretched((*batch, rows, inner)), b.stretched((*batch, inner, columns))
     if a.kind not in ("f32", "f64"):
         return _of_whole_numbers(a, b, results[0], target, label)
-    block = chosen_block((target, a.kind, columns), target, a.kind, columns, rows)
+    block = chosen_block((target, a.kind, inner, columns), target, a.kind, columns, rows, inner, a.strides[-2])
     packed, by_batch, steps = _packed(b, block, target)
 
     def fit(place: Place, ready: bool) -> Place:

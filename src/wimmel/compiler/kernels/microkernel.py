@@ -58,17 +58,21 @@ class Block:
 FEWEST = 4
 """Blocks are planned for rows of at least so many pixels; shorter ones run code of their own that every kernel has."""
 
-WORTH = {1: 0.95, 2: 1.0, 3: 0.97, 4: 0.96}
+WORTH = {1: 0.9, 2: 1.0, 3: 0.97, 4: 0.96}
 """Measured throughput of blocks of so many vectors, relative to the best, when no lane is wasted."""
 
-WAYS = 8
-"""Cache lines that lie a multiple of `WAY` bytes apart and are kept in the first-level cache side by side."""
+MOST = 28
+"""Pixels of a block."""
 
-WAY = 4096
+IN_FLIGHT = 8
+"""Products under way at once that hide the latency of a multiply-add."""
+
+WAY, WAYS = 4096, 8
+"""A first-level cache keeps so many lines that lie a multiple of so many bytes apart."""
 
 
 def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0) -> Block:
-    """The block for so many outputs and pixels in a row: the one that wastes the fewest lanes and registers.
+    """The block that takes the least time for so many outputs and pixels in a row.
 
     Every accumulator is a register; one more holds the broadcast element, and one for each vector of b.
 
@@ -87,22 +91,27 @@ def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int 
     lanes = target.lanes(kind)
     while lanes > 1 and lanes // 2 >= outputs:
         lanes //= 2
+    needed = -(-outputs // lanes)
+    beside = MOST if apart == 0 else WAY // math.gcd(apart * bytes_of(kind), WAY) * WAYS
     spare = 1 if target.has_fma else 2
-    beside = WAY // math.gcd(apart * bytes_of(kind), WAY) * WAYS if apart else pixels
-    best = (0.0, 1, 1)
-    for vectors, worth in WORTH.items():
-        most = (target.registers - spare - vectors) // vectors
-        if most < 1 or (vectors > 1 and (vectors - 1) * lanes >= outputs):
-            continue
+
+    def time(vectors: int, rows: int) -> float:
+        whole, rest = divmod(needed, vectors)
+        worth = WORTH[vectors]
         if vectors > 1 and vectors * lanes * length * bytes_of(kind) > target.l2_bytes * 3 // 4:
             worth *= 0.8
-        rows = fewest_wasted(pixels, min(most, 28, beside))
-        used = pixels / (-(-pixels // rows) * rows)
-        # so many products are in flight, while each waits for one before it
-        busy = 1 - 1 / (rows * vectors + 1)
-        best = max(best, (used * busy * worth, rows, vectors))
-    _, rows, vectors = best
-    return Block(rows, vectors, lanes, kind, 8 if rows * vectors <= 16 else 4)
+        turns = whole * (max(rows * vectors, IN_FLIGHT) + 1) / worth
+        turns += (max(rows * rest, IN_FLIGHT) + 1) / WORTH[rest] if rest else 0
+        return turns * -(-pixels // rows)
+
+    choices = [
+        (time(vectors, rows), -rows, vectors)
+        for vectors in WORTH
+        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST, pixels) + 1)
+        if vectors <= needed and (vectors == 1 or rows <= beside)
+    ]
+    _, rows, vectors = min(choices)
+    return Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4)
 
 
 def fewest_wasted(pixels: int, most: int) -> int:

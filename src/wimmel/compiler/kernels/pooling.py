@@ -118,6 +118,8 @@ def plan_max_unpool(
     element is a sum of its own, over the taps in row-major order.
     """
     windows = Windows.of(x, g, kernel, stride, padding, dilation)
+    if 0 in result.shape:
+        return []
     if 0 in g.shape:
         return _plan("spread", (g, result), windows, target, label)
     if not windows.overlap:

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from wimmel.compiler.objects import load_function
+from wimmel.compiler.objects import load_functions
 from wimmel.compiler.targets import NativeUnavailable, Target, host
 from wimmel.runtime.native.driver import LINE, Pool, Slot, functions
 from wimmel.runtime.native.memory import aligned
@@ -36,10 +36,7 @@ class Workers:
 
     def __init__(self, target: Target) -> None:
         self._system = system_of(target.triple)
-        addresses = {
-            name: load_function(function.name, function, target)
-            for name, function in functions(target, _array_data()).items()
-        }
+        addresses = load_functions(functions(target, _array_data()), target)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
         self.run: Callable[[int, int], int] = ctypes.CFUNCTYPE(number, pointer, number)(addresses["run"])
         self._stop = ctypes.CFUNCTYPE(None, pointer, number)(addresses["stop"])
@@ -66,13 +63,14 @@ class Workers:
 
     def provide(self, count: int) -> None:
         """Starts workers until there are as many, or as many as the system gives. Another thread may be at it."""
+        count = min(count, self._most)
         if count <= len(self._threads) or not self._lock.acquire(blocking=False):
             return
         try:
             if not self._threads:
                 self._memory[Pool.STOP] = 0
             self._memory[Pool.SPIN] = self._memory[Pool.PATIENCE] = self._ticks(SPIN_SECONDS)
-            while len(self._threads) < min(count, self._most):
+            while len(self._threads) < count:
                 number = len(self._threads) + 1
                 slot = Pool.SLOTS + number * LINE
                 self._memory[slot : slot + LINE] = 0

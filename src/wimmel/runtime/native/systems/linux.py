@@ -109,7 +109,7 @@ def _siblings(root: Path, number: int) -> str:
 def _quota(root: Path) -> float:
     """How many processors' time the control groups grant, of both versions; infinite without a limit."""
     grants = [math.inf]
-    with suppress(OSError):
+    with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text().splitlines():
             _, controllers, path = line.split(":", 2)
             names = controllers.split(",")

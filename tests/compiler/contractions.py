@@ -1,0 +1,138 @@
+"""Convolutions drawn at random, with places, operands and epilogues for them. Numbers are small and whole, so that
+products and sums are exact and kernels must give every bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.kernels.border import with_halo
+from wimmel.compiler.kernels.convolution import conforms
+from wimmel.compiler.steps import Buffer, Place, row_major
+from wimmel.geometry import Pairs, output_sizes
+
+EPILOGUES = ("identity", "bias relu", "residual", "scale and keep", "compared")
+
+
+@dataclass(frozen=True)
+class Case:
+    """The shapes of x and the weight, and the convolution's attributes."""
+
+    x: tuple[int, ...]
+    weight: tuple[int, ...]
+    settings: dict[str, Any]
+
+    @property
+    def result(self) -> tuple[int, ...]:
+        s = self.settings
+        sizes = output_sizes(self.x[2:], self.weight[2:], s["padding"], s["stride"], s["dilation"])
+        return (self.x[0], self.weight[0], *sizes)
+
+
+@dataclass
+class Epilogue:
+    """A chain, its operands (each with its buffer's elements), and what it is in NumPy."""
+
+    chain: Chain
+    function: Callable[[np.ndarray], list[np.ndarray]]
+    operands: list[tuple[Place, np.ndarray]] = field(default_factory=list)
+
+    @property
+    def places(self) -> list[Place]:
+        return [place for place, _ in self.operands]
+
+    @property
+    def known(self) -> dict[Buffer, np.ndarray]:
+        return {place.buffer: flat for place, flat in self.operands}
+
+
+def case(
+    x: tuple[int, ...], outputs: int, kernel: tuple[int, ...], stride: int = 1, padding: int = 0, dilation: int = 1,
+    groups: int = 1,
+) -> Case:  # fmt: skip
+    axes = len(kernel)
+    settings = {"stride": (stride,) * axes, "padding": ((padding, padding),) * axes, "dilation": (dilation,) * axes}
+    return Case(x, (outputs, x[1] // groups, *kernel), {**settings, "groups": groups})
+
+
+def drawn_case(random: np.random.Generator) -> Case:
+    """Of any rank, with odd sizes, paddings wider than the kernel, and groups."""
+    axes = int(random.choice([1, 2, 2, 2, 3]))
+    groups = int(random.choice([1, 1, 1, 2, 3]))
+    channels = int(random.choice([1, 2, 3, 5, 17, 33] if axes < 3 else [1, 2, 5]))
+    outputs = int(random.choice([1, 2, 3, 6, 7, 10, 16, 17, 31, 33, 50, 64, 70]))
+    kernel, stride, dilation = (tuple(int(n) for n in random.integers(1, 4, axes)) for _ in range(3))
+    padding = tuple((int(a), int(b)) for a, b in random.integers(0, 5, (axes, 2)) * (random.random() < 0.6))
+    widest = 40 if axes == 1 else 14 if axes == 2 else 6
+    sizes = tuple(
+        max(int(n), d * (k - 1) + 1 - a - b, 1)
+        for n, k, d, (a, b) in zip(random.integers(1, widest, axes), kernel, dilation, padding, strict=True)
+    )
+    settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
+    return Case(
+        (int(random.integers(1, 4)), groups * channels, *sizes), (groups * outputs, channels, *kernel), settings
+    )
+
+
+def small(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
+    """Whole numbers, whose products and sums are exact."""
+    return random.integers(-4, 5, shape).astype(dtype)
+
+
+def elements(place: Place, array: np.ndarray, elsewhere: float) -> np.ndarray:
+    """The buffer's elements, where the place has the array's."""
+    flat = np.full(place.buffer.elements, elsewhere, array.dtype)
+    if array.size:
+        strides = tuple(stride * flat.itemsize for stride in place.strides)
+        np.lib.stride_tricks.as_strided(flat[place.offset :], place.shape, strides)[...] = array
+    return flat
+
+
+def within(random: np.random.Generator, dtype: str, shape: tuple[int, ...], halo: Pairs) -> Place:
+    """Channels last with that halo, sometimes in pictures with more channels."""
+    n, c, *sizes = shape
+    before, behind = (int(k) for k in random.integers(0, 4, 2) * (random.random() < 0.2))
+    wide = with_halo(dtype, (n, before + c + behind, *sizes), halo)
+    return wide.sliced((0, before, *[0] * len(sizes)), shape, (1,) * len(shape))
+
+
+def drawn_halo(random: np.random.Generator, axes: int) -> Pairs:
+    return tuple((int(a), int(b)) for a, b in random.integers(0, 3, (axes, 2)))
+
+
+def drawn_epilogue(random: np.random.Generator, name: str, dtype: str, shape: tuple[int, ...]) -> Epilogue:
+    """One of `EPILOGUES`; its operands are numbers, channels, pictures or of the result's shape."""
+    channels, axes = shape[1], len(shape) - 2
+    operands: list[tuple[Place, np.ndarray]] = []
+
+    def operand(own: tuple[int, ...]) -> np.ndarray:
+        array = small(random, own, dtype)
+        if len(own) == len(shape) and own[0] == shape[0]:
+            place = within(random, dtype, own, ((1, 0),) * axes)
+        else:
+            place = row_major(Buffer(dtype, array.size), own)
+        stretched = place.stretched(shape)
+        assert conforms(stretched)
+        operands.append((stretched, elements(place, array, np.nan)))
+        return array
+
+    if name == "identity":
+        return Epilogue(Chain.identity(dtype), lambda y: [y])
+    if name == "bias relu":
+        bias = operand((channels, *[1] * axes))
+        lines = (Line("add", (0, 1), dtype), Line("constant", (), dtype, 0), Line("maximum", (2, 3), dtype))
+        return Epilogue(Chain((dtype,) * 2, lines, (4,)), lambda y: [np.maximum(y + bias, 0)], operands)
+    if name == "residual":
+        bias, residual = operand((1, channels, *[1] * axes)), operand(shape)
+        lines = (Line("add", (0, 1), dtype), Line("add", (3, 2), dtype))
+        return Epilogue(Chain((dtype,) * 3, lines, (4,)), lambda y: [y + bias + residual], operands)
+    if name == "scale and keep":
+        scale, by_picture = operand(()), operand((shape[0], 1, *[1] * axes))
+        lines = (Line("multiply", (0, 1), dtype), Line("subtract", (3, 2), dtype))
+        return Epilogue(Chain((dtype,) * 3, lines, (4, 0)), lambda y: [y * scale - by_picture, y], operands)
+    other = operand(shape)
+    return Epilogue(Chain((dtype,) * 2, (Line("less", (0, 1), "bool"),), (2,)), lambda y: [y < other], operands)

@@ -1,0 +1,152 @@
+"""Input gradients give what the primitive defines, followed by the chain; they read and write nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from compiler.contractions import (
+    EPILOGUES,
+    Case,
+    case,
+    drawn_case,
+    drawn_epilogue,
+    drawn_halo,
+    elements,
+    small,
+    within,
+)
+from compiler.machine import at, run_steps
+from compiler.views import TARGETS, drawn_place, only_that_place_was_written
+from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.kernels.border import with_halo
+from wimmel.compiler.kernels.input_gradient import input_gradient_halo, phases, plan_input_gradient
+from wimmel.compiler.steps import Buffer, row_major
+from wimmel.compiler.targets import KNOWN, Target
+from wimmel.graph import primitives
+
+CASES = {"avx512": 40, "avx2": 16, "sse4.2": 12, "plain": 10}
+
+
+def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
+    """The gradient by the x of a convolution, of small whole numbers: no bit may differ."""
+    random = np.random.default_rng(seed)
+    fewer = [n - int(n > 1 and random.random() < 0.2) for n in case.result[2:]]  # as output padding makes them
+    shape = (*case.result[:2], *fewer)
+    g, weight = small(random, shape, dtype), small(random, case.weight, dtype)
+    halo = input_gradient_halo(shape, case.weight, case.x[2:], **case.settings)
+    assert all(before >= 0 and behind >= 0 for before, behind in halo)
+    g_place, weight_place = within(random, dtype, shape, halo), drawn_place(random, dtype, case.weight)
+    after = drawn_epilogue(random, epilogue, dtype, case.x)
+    definition = primitives.convolution_input_gradient.definition
+    expected = after.function(definition(g, weight, size=case.x[2:], **case.settings))
+    results = [within(random, kind, case.x, drawn_halo(random, len(fewer))) for kind in after.chain.result_dtypes]
+    steps = plan_input_gradient(
+        g_place, weight_place, results, after.chain, after.places, case.x[2:], **case.settings, target=target
+    )
+    known = {g_place.buffer: elements(g_place, g, 0.0), weight_place.buffer: elements(weight_place, weight, np.nan)}
+    arrays = run_steps(steps, known | after.known, target, seed)
+    for place, array in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(at(place, arrays), array)
+        assert only_that_place_was_written(place, arrays)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_drawn_gradients_give_what_the_definition_gives(target):
+    random = np.random.default_rng(11)
+    for seed in range(CASES[target.name]):
+        drawn = drawn_case(random)
+        run(drawn, "float64" if seed % 4 == 3 else "float32", EPILOGUES[seed % len(EPILOGUES)], target, seed)
+
+
+NAMED = {
+    "LeNet's second": case((2, 6, 14, 14), 16, (5, 5)),
+    "ResNet's stem": case((1, 3, 30, 30), 64, (7, 7), stride=2, padding=3),
+    "upsampling": case((1, 20, 10, 12), 33, (2, 2), stride=2),
+    "one tap, stride 2": case((2, 24, 9, 7), 40, (1, 1), stride=2),
+    "steps beyond the kernel": case((2, 5, 17, 13), 6, (2, 1), stride=4),
+    "stride beyond the picture": case((2, 5, 2, 3), 6, (2, 3), stride=7),
+    "padding beyond the kernel": case((1, 3, 2, 2), 4, (2, 2), padding=5),
+    "stride and dilation in common": case((1, 4, 21, 20), 9, (3, 3), stride=4, padding=2, dilation=6),
+    "three axes": case((1, 2, 5, 6, 7), 19, (3, 2, 3), stride=2, padding=1),
+    "groups": case((2, 12, 8, 8), 30, (3, 3), stride=2, padding=1, groups=3),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_gradients_that_networks_have(name):
+    for seed, epilogue in enumerate(("identity", "bias relu")):
+        run(NAMED[name], "float32", epilogue, KNOWN["avx512"], seed)
+
+
+def test_every_element_of_an_axis_belongs_to_one_phase():
+    random = np.random.default_rng(2)
+    for _ in range(200):
+        size, kernel, stride, before, dilation = (int(n) for n in random.integers((0, 1, 1, 0, 1), (20, 6, 7, 9, 8)))
+        found = phases(size, kernel, stride, before, dilation)
+        covered = [phase.first + stride * k for phase in found for k in range(phase.count)]
+        assert sorted(covered) == list(range(size))
+        met = sorted(
+            (phase.first + stride * k, phase.start + phase.dilation * (phase.taps - 1 - t) + k, phase.tap + phase.apart * t)
+            for phase in found
+            for k in range(phase.count)
+            for t in range(phase.taps)
+        )
+        defined = sorted(
+            ((i, (i + before - t * dilation) // stride, t))
+            for i in range(size)
+            for t in range(kernel)
+            if (i + before - t * dilation) % stride == 0
+        )
+        assert met == defined
+
+
+def test_elements_that_no_tap_reaches_get_the_chain_of_zero():
+    dtype, target, settings = "float32", KNOWN["avx2"], {"stride": (3,), "padding": ((0, 0),), "dilation": (1,), "groups": 1}
+    lines = (Line("subtract", (1, 0), dtype), Line("constant", (), dtype, 5), Line("multiply", (2, 3), dtype))
+    chain = Chain((dtype, dtype), lines, (4, 0))
+    g, weight = with_halo(dtype, (1, 2, 3), ((0, 1),)), row_major(Buffer(dtype, 6), (2, 3, 1))
+    results = [with_halo(dtype, (1, 3, 8), ((0, 0),)) for _ in range(2)]
+    bias = row_major(Buffer(dtype, 3), (3, 1)).stretched((1, 3, 8))
+    steps = plan_input_gradient(g, weight, results, chain, [bias], (8,), **settings, target=target)
+    known = {g.buffer: elements(g, np.ones((1, 2, 3), dtype), 0.0), weight.buffer: np.ones(6), bias.buffer: [1, 2, 3]}
+    arrays = run_steps(steps, known, target)
+    reached = np.isin(np.arange(8), (0, 3, 6))
+    np.testing.assert_array_equal(at(results[1], arrays)[0], np.where(reached, 2, 0) * np.ones((3, 1)))
+    np.testing.assert_array_equal(at(results[0], arrays)[0], 5 * (np.array([[1], [2], [3]]) - np.where(reached, 2, 0)))
+
+
+def test_values_that_are_not_finite_reach_only_what_they_meet():
+    random, target = np.random.default_rng(4), KNOWN["avx512"]
+    geometry = case((1, 3, 9, 9), 5, (3, 3), stride=2, padding=1)
+    g, weight = random.standard_normal(geometry.result), random.standard_normal(geometry.weight)
+    g[0, 2, 1, 1], weight[1, 0, 0, 0] = np.nan, np.inf
+    halo = input_gradient_halo(g.shape, weight.shape, (9, 9), **geometry.settings)
+    g_place, result = with_halo("float64", g.shape, halo), with_halo("float64", geometry.x, ((0, 0), (0, 0)))
+    weight_place = row_major(Buffer("float64", weight.size), weight.shape)
+    chain = Chain.identity("float64")
+    steps = plan_input_gradient(g_place, weight_place, [result], chain, [], (9, 9), **geometry.settings, target=target)
+    known = {g_place.buffer: elements(g_place, g, 0.0), weight_place.buffer: weight}
+    found = at(result, run_steps(steps, known, target))
+    with np.errstate(invalid="ignore"):
+        expected = primitives.convolution_input_gradient.definition(g, weight, size=(9, 9), **geometry.settings)
+    inside = np.isfinite(expected)
+    assert (np.isnan(expected) <= ~np.isfinite(found)).all()
+    np.testing.assert_allclose(found[inside & np.isfinite(found)], expected[inside & np.isfinite(found)], rtol=1e-12, atol=1e-13)
+
+
+def test_nothing_is_planned_for_results_without_elements():
+    settings = {"stride": (1,), "padding": ((0, 0),), "dilation": (1,), "groups": 1, "target": KNOWN["avx512"]}
+    weight = row_major(Buffer("float32", 12), (2, 2, 3))
+    chain = Chain.identity("float32")
+    g, x = with_halo("float32", (0, 2, 5), ((2, 2),)), with_halo("float32", (0, 2, 7), ((0, 0),))
+    assert plan_input_gradient(g, weight, [x], chain, [], (7,), **settings) == []
+
+
+def test_gradients_of_no_outputs_are_zero():
+    settings = {"stride": (1,), "padding": ((0, 0),), "dilation": (1,), "groups": 1, "target": KNOWN["avx512"]}
+    weight = row_major(Buffer("float32", 0), (0, 2, 3))
+    chain = Chain.identity("float32")
+    g, x = with_halo("float32", (1, 0, 5), ((2, 2),)), with_halo("float32", (1, 2, 7), ((0, 0),))
+    steps = plan_input_gradient(g, weight, [x], chain, [], (7,), **settings)
+    assert not at(x, run_steps(steps, {}, KNOWN["avx512"])).any()
