@@ -15,7 +15,8 @@ from wimmel.compiler.mathematics import FUNCTIONS
 from wimmel.compiler.steps import KIND_OF, Buffer, Step, row_major
 from wimmel.compiler.targets import KNOWN, Target
 
-LIMIT = 2.0
+LIMIT = {"float32": 2.0, "float64": 2.0 if np.finfo(np.longdouble).nmant > 52 else 3.0}
+"""Where no format is wider than doubles, the oracle errs too."""
 INF, NAN = np.inf, np.nan
 UNARY = ("exp", "log", "log1p", "tanh", "erf")
 DTYPES = ("float32", "float64")
@@ -119,7 +120,12 @@ def assert_good(function: str, *arrays: np.ndarray, target: Target = KNOWN["avx5
     found = apply(function, *arrays, target=target)
     error = errors(found, exact(function, *arrays))
     worst = int(np.argmax(error))
-    assert error[worst] <= LIMIT, (function, *(array[worst] for array in arrays), found[worst], error[worst])
+    assert error[worst] <= LIMIT[found.dtype.name], (
+        function,
+        *(array[worst] for array in arrays),
+        found[worst],
+        error[worst],
+    )
 
 
 def drawn(dtype: str, count: int, seed: int) -> np.ndarray:

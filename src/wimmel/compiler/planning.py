@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from wimmel.compiler.kernels import (
     border,
     convolution,
     depthwise,
+    depthwise_weights,
     elements,
     gathering,
     input_gradient,
@@ -185,13 +187,15 @@ class _Planner:
         """The operands as an epilogue takes them: channels last, or stretched from something small."""
         places = []
         for operand in region.operands:
-            place = self.place(operand)
-            stretched = place.stretched(region.shape)
+            stretched = self.place(operand).stretched(region.shape)
             if not convolution.conforms(stretched):
-                if len(operand.shape) == len(region.shape) and len(operand.shape) > 2:
-                    place = self.in_channels_last(operand, None)
+                missing = len(region.shape) - len(operand.shape)
+                if missing:
+                    whole = self.new_channels_last((1,) * missing + operand.shape, operand.dtype.name, None)
+                    copy = Place(whole.buffer, whole.offset, whole.shape[missing:], whole.strides[missing:])
+                    place = self.copied(operand, "channels neighbouring", copy)
                 else:
-                    place = self.in_order(operand)
+                    place = self.in_channels_last(operand, None)
                 stretched = place.stretched(region.shape)
             places.append(stretched)
         return places
@@ -255,6 +259,8 @@ def _covers(halo: Pairs | None, wanted: Pairs) -> bool:
 
 # What each kind of region becomes
 
+_Plan = Callable[..., list[Step]]
+
 
 def _elements(planner: _Planner, region: Region) -> None:
     inputs = planner.operands(region)
@@ -268,13 +274,9 @@ def _convolution(planner: _Planner, region: Region) -> None:
     (x,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
-    plan: Callable[..., list[Step]] = convolution.plan_convolution
-    attributes = dict(anchor.attributes)
-    if attributes["groups"] > 1 and weight.shape[1] == 1 and weight.shape[0] == attributes["groups"]:
-        plan = depthwise.plan_depthwise
-        del attributes["groups"]
+    plan: _Plan = depthwise.plan_depthwise if _is_depthwise(anchor) else convolution.plan_convolution
     planner.add(
-        plan(x, weight, results, region.chain, operands, **attributes, target=planner.target, label=region.name)
+        plan(x, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )
 
 
@@ -284,22 +286,35 @@ def _input_gradient(planner: _Planner, region: Region) -> None:
     (g,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
+    plan: _Plan = (
+        depthwise.plan_depthwise_input_gradient if _is_depthwise(anchor) else input_gradient.plan_input_gradient
+    )
     planner.add(
-        input_gradient.plan_input_gradient(
-            g, weight, results, region.chain, operands, **anchor.attributes, target=planner.target, label=region.name
-        )
+        plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )
 
 
 def _weight_gradient(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     x, g = planner.pictures(region)
-    result = planner.result(anchor)
-    planner.add(
-        weight_gradient.plan_weight_gradient(
-            x, g, result, **anchor.attributes, target=planner.target, label=region.name
-        )
-    )
+    plan: _Plan = weight_gradient.plan_weight_gradient
+    if _is_depthwise(anchor):
+        plan = depthwise_weights.plan_depthwise_weight_gradient
+    planner.add(plan(x, g, planner.result(anchor), **_geometry(anchor), target=planner.target, label=region.name))
+
+
+def _is_depthwise(anchor: Tensor) -> bool:
+    """Whether each channel has one filter of its own."""
+    weight = anchor.shape if anchor.primitive.name == "convolution_weight_gradient" else anchor.inputs[1].shape
+    return 1 < anchor.attributes["groups"] == weight[0] and weight[1] == 1
+
+
+def _geometry(anchor: Tensor) -> dict[str, Any]:
+    """The settings that the family's function takes: depthwise convolution has no groups to choose."""
+    attributes = dict(anchor.attributes)
+    if _is_depthwise(anchor):
+        del attributes["groups"]
+    return attributes
 
 
 def _matmul(planner: _Planner, region: Region) -> None:

@@ -25,7 +25,7 @@ from wimmel.compiler.steps import Buffer, row_major
 from wimmel.compiler.targets import KNOWN, Target
 from wimmel.graph import primitives
 
-CASES = {"avx512": 40, "avx2": 16, "sse4.2": 12, "plain": 10}
+CASES = {"avx512": 30, "avx2": 12, "sse4.2": 8, "plain": 6}
 
 
 def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
@@ -87,7 +87,11 @@ def test_every_element_of_an_axis_belongs_to_one_phase():
         covered = [phase.first + stride * k for phase in found for k in range(phase.count)]
         assert sorted(covered) == list(range(size))
         met = sorted(
-            (phase.first + stride * k, phase.start + phase.dilation * (phase.taps - 1 - t) + k, phase.tap + phase.apart * t)
+            (
+                phase.first + stride * k,
+                phase.start + phase.dilation * (phase.taps - 1 - t) + k,
+                phase.tap + phase.apart * t,
+            )
             for phase in found
             for k in range(phase.count)
             for t in range(phase.taps)
@@ -98,11 +102,15 @@ def test_every_element_of_an_axis_belongs_to_one_phase():
             for t in range(kernel)
             if (i + before - t * dilation) % stride == 0
         )
-        assert met == defined
+        assert sorted(met) == defined
 
 
 def test_elements_that_no_tap_reaches_get_the_chain_of_zero():
-    dtype, target, settings = "float32", KNOWN["avx2"], {"stride": (3,), "padding": ((0, 0),), "dilation": (1,), "groups": 1}
+    dtype, target, settings = (
+        "float32",
+        KNOWN["avx2"],
+        {"stride": (3,), "padding": ((0, 0),), "dilation": (1,), "groups": 1},
+    )
     lines = (Line("subtract", (1, 0), dtype), Line("constant", (), dtype, 5), Line("multiply", (2, 3), dtype))
     chain = Chain((dtype, dtype), lines, (4, 0))
     g, weight = with_halo(dtype, (1, 2, 3), ((0, 1),)), row_major(Buffer(dtype, 6), (2, 3, 1))
@@ -116,23 +124,20 @@ def test_elements_that_no_tap_reaches_get_the_chain_of_zero():
     np.testing.assert_array_equal(at(results[0], arrays)[0], 5 * (np.array([[1], [2], [3]]) - np.where(reached, 2, 0)))
 
 
-def test_values_that_are_not_finite_reach_only_what_they_meet():
+def test_cotangents_that_are_not_finite_reach_what_they_meet_and_nothing_else():
     random, target = np.random.default_rng(4), KNOWN["avx512"]
     geometry = case((1, 3, 9, 9), 5, (3, 3), stride=2, padding=1)
-    g, weight = random.standard_normal(geometry.result), random.standard_normal(geometry.weight)
-    g[0, 2, 1, 1], weight[1, 0, 0, 0] = np.nan, np.inf
+    g, weight = small(random, geometry.result, "float64"), small(random, geometry.weight, "float64")
+    g[0, 2, 1, 1], g[0, 0, 4, 4], g[0, 3, 0, 2] = np.nan, np.inf, -np.inf
     halo = input_gradient_halo(g.shape, weight.shape, (9, 9), **geometry.settings)
     g_place, result = with_halo("float64", g.shape, halo), with_halo("float64", geometry.x, ((0, 0), (0, 0)))
     weight_place = row_major(Buffer("float64", weight.size), weight.shape)
     chain = Chain.identity("float64")
     steps = plan_input_gradient(g_place, weight_place, [result], chain, [], (9, 9), **geometry.settings, target=target)
     known = {g_place.buffer: elements(g_place, g, 0.0), weight_place.buffer: weight}
-    found = at(result, run_steps(steps, known, target))
     with np.errstate(invalid="ignore"):
         expected = primitives.convolution_input_gradient.definition(g, weight, size=(9, 9), **geometry.settings)
-    inside = np.isfinite(expected)
-    assert (np.isnan(expected) <= ~np.isfinite(found)).all()
-    np.testing.assert_allclose(found[inside & np.isfinite(found)], expected[inside & np.isfinite(found)], rtol=1e-12, atol=1e-13)
+    np.testing.assert_array_equal(at(result, run_steps(steps, known, target)), expected)
 
 
 def test_nothing_is_planned_for_results_without_elements():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -190,7 +191,7 @@ def mixing(elements: int, steps: int) -> Program:
     """A chain of steps, each of which reads what other tasks of the last one wrote."""
     x, y = numbers("x", elements, "input"), numbers("y", elements, "output")
     chain = [x, *(numbers(f"between {number}", elements) for number in range(steps - 1)), y]
-    made = [step(Mix(), a, b, elements, tasks=elements) for a, b in zip(chain, chain[1:], strict=False)]
+    made = [step(Mix(), a, b, elements, tasks=elements) for a, b in pairwise(chain)]
     return program_of(made, [x], [y])
 
 

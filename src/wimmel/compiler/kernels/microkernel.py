@@ -64,7 +64,7 @@ WORTH = {1: 0.9, 2: 1.0, 3: 0.97, 4: 0.96}
 MOST = 28
 """Pixels of a block."""
 
-IN_FLIGHT = 8
+IN_FLIGHT = 9
 """Products under way at once that hide the latency of a multiply-add."""
 
 WAY, WAYS = 4096, 8

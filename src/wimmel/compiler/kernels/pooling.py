@@ -138,7 +138,7 @@ def _plan(operation: str, places: Sequence[Place], windows: Windows, target: Tar
     dtypes = tuple(place.dtype for place in places)
     kinds = [place.kind for place in places] + ["i32"] * (operation == "winner" or len(places) == 3)
     full = min(target.lanes(kind) for kind in kinds)
-    columns = operation in ("sum", "max", "take") and windows.stride[2] <= 4
+    columns = operation in ("sum", "max", "take", "winner") and windows.stride[2] <= 4
     lanes, channels, along = filled_lanes(places, full, columns, target)
     sliding = Sliding(dtypes, windows.window, windows.stride, windows.dilation, lanes, channels, along)
     schedule = PoolingSchedule(operation, sliding)

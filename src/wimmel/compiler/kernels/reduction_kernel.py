@@ -284,8 +284,9 @@ class _Reduction:
     def halved(self, sums: list[Value], block: _Block) -> list[Value]:
         """The accumulators of all rows combined, by pairs, so that none goes through many additions."""
         while len(sums) > block.vectors:
-            half = len(sums) // 2
-            sums = [self.combined(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
+            half = -(-(len(sums) // block.vectors) // 2) * block.vectors
+            pairs = zip(sums[: len(sums) - half], sums[half:], strict=True)
+            sums = [*(self.combined(a, b) for a, b in pairs), *sums[len(sums) - half : half]]
         return sums
 
     def value(

@@ -48,7 +48,7 @@ def reduced_exponential(builder: Builder, x: Value, format: Format, rest: Value 
     format : Format
         Which polynomial to take.
     rest : Value, optional
-        Small beside x. With it, m comes with about 8 bits more than the format holds, up to its last rounding.
+        Small beside x. With it, m is within about an eighth of a unit of the exact one before its last rounding.
 
     Returns
     -------

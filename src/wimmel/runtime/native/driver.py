@@ -37,7 +37,11 @@ CALLER_SLEEPS = 1 << 31
 
 
 class Pool(IntEnum):
-    """Words of the memory that threads share."""
+    """Words of the memory that threads share: the step, which the caller describes; what all count up; and what stays.
+
+    PATIENCE is how long to look on before sleeping, in ticks of the clock, and REACH the first worker not to be woken.
+    SPIN is what patience is where there are processors enough; SLEEP and WAKE are the system's functions.
+    """
 
     TICKET = 0
     KERNEL = 1
@@ -57,7 +61,7 @@ class Pool(IntEnum):
 
 
 class Slot(IntEnum):
-    """Words of one worker."""
+    """Words of one worker. THREAD is the system's name of it, FORBIDDEN the processor it was kept off when woken."""
 
     ASLEEP = 0
     NUMBER = 1
@@ -68,7 +72,8 @@ class Slot(IntEnum):
 
 class Call(IntEnum):
     """Words of one call of a program. A row of steps is kernel, arguments, tasks; a row of bindings is where to write
-    an address, of which array, how many bytes further."""
+    an address, of which array, how many bytes further. ENDED and TOOK tell when the last run ended and how long it was.
+    """
 
     POOL = 0
     STEPS = 1

@@ -76,7 +76,10 @@ def _from_start() -> int:
         if not (given.isascii() and given.isdigit() and 1 <= int(given) <= MOST_THREADS):
             raise ValueError(f"{SETTING} is {given!r}; it takes a whole number from 1 to {MOST_THREADS}.")
         return int(given)
-    from wimmel.compiler.targets import host
+    from wimmel.compiler.targets import NativeUnavailable, host
     from wimmel.runtime.native.systems import system_of
 
-    return min(system_of(host().triple).cores(), MOST_THREADS)
+    try:
+        return min(system_of(host().triple).cores(), MOST_THREADS)
+    except NativeUnavailable:
+        return 1  # nothing that shares its work out can run here
