@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import wimmel as wm
 from wimmel.graph import Tensor, Variable, active_recording, array
 from wimmel.runtime import Compiled, compile
 
@@ -326,3 +327,46 @@ def test_a_function_may_wait_for_a_thread_that_calls_it_too() -> None:
     compiled = compile(function)
     compiled(np.ones(2), True)
     np.testing.assert_array_equal(found, [[2.0, 2.0]])
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_results_are_written_to_given_arrays(backend):
+    step = wm.compile(lambda x: {"sum": x + 1, "twice": [x * 2]}, backend=backend)
+    x = np.arange(6, dtype=np.float32)
+    out = {"sum": np.empty(6, np.float32), "twice": [x]}  # the second takes the argument's place
+    result = step(x, out=out)
+    assert result["sum"] is out["sum"]
+    assert result["twice"][0] is x
+    np.testing.assert_array_equal(out["sum"], np.arange(6) + 1)
+    np.testing.assert_array_equal(x, np.arange(6) * 2)
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_arrays_that_do_not_fit_the_result_are_refused(backend):
+    double = wm.compile(lambda x: x * 2, backend=backend)
+    with pytest.raises(ValueError, match=r"float32 and shape \(3,\)"):
+        double(np.zeros(3, np.float32), out=np.zeros(4, np.float32))
+    with pytest.raises(ValueError, match="not built as the result"):
+        double(np.zeros(3, np.float32), out=[np.zeros(3, np.float32)])
+    with pytest.raises(ValueError, match="recorded"):
+        wm.compile(lambda x: double(x, out=np.zeros(3)))(np.zeros(3))
+
+
+def test_a_network_writes_to_an_array_and_64_threads_call_it_at_once():
+    net = wm.models.lenet(10).initialize(0)
+    x = np.random.default_rng(0).random((64, 3, 1, 28, 28)).astype(np.float32)
+    expected = [net(pictures) for pictures in x]
+    results = np.empty((64, 3, 10), np.float32)
+    barrier = threading.Barrier(64)
+
+    def call(number):
+        barrier.wait()
+        for _ in range(20):
+            net(x[number], out=results[number])
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(64)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(results, expected)

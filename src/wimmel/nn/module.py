@@ -62,7 +62,7 @@ class Module:
     -------
     ``net(x)`` is inference. ``net(x, training=True, seed=7)`` is a training step's forward pass: dropout draws, batch
     norm normalises with the batch's statistics and moves its running ones. ``seed`` is an int, a ``(seed, step)`` pair
-    or a key from `wimmel.random_key`.
+    or a key from `wimmel.random_key`. ``out`` is an array (or a structure of them, as the result is one) to write to.
 
     Raises
     ------
@@ -82,7 +82,9 @@ class Module:
         """What the module computes; written with wimmel's functions and called through `net(...)`."""
         raise TypeError(f"{type(self).__name__} has no forward method; define forward(self, x)")
 
-    def __call__(self, *inputs: Any, training: bool | None = None, seed: Any = None, **named: Any) -> Any:
+    def __call__(
+        self, *inputs: Any, training: bool | None = None, seed: Any = None, out: Any = None, **named: Any
+    ) -> Any:
         call = _call.get()
         inputs = tuple(_array_if_numbers(item) for item in inputs)
         leaves = flatten((inputs, named))[0]
@@ -91,8 +93,10 @@ class Module:
             return self._run(inputs, named, call)
         key = _key(seed)
         if recording:
+            if out is not None:
+                raise ValueError("out was given while a function is recorded, which has no arrays to write to yet")
             return self._entered(inputs, named, bool(training), key)
-        return self._compiled()(inputs, named, bool(training), key)
+        return self._compiled()(inputs, named, bool(training), key, out=out)
 
     # state
 

@@ -4,19 +4,42 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
 from wimmel.graph import Graph, evaluate
 
-Runner = Callable[[Sequence[np.ndarray]], list[np.ndarray]]
-"""Takes one array for each input of the graph and gives one for each output."""
+Arrays = Sequence[np.ndarray]
+
+
+class Runner(Protocol):
+    """Takes one array for each input of the graph and gives one for each output: new ones, or those of `out`, which may
+    share memory with inputs; None in it stands for a new one."""
+
+    def __call__(self, values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]: ...
+
 
 NOTHING: frozenset[int] = frozenset()
 
 
 def _reference(graph: Graph, stable: frozenset[int]) -> Runner:
-    return lambda values: evaluate(graph, values)
+    def runner(values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
+        results = evaluate(graph, values)
+        if out is None:
+            return results
+        return [_delivered(result, given) for result, given in zip(results, out, strict=True)]
+
+    return runner
+
+
+def _delivered(result: np.ndarray, given: np.ndarray | None) -> np.ndarray:
+    if given is None:
+        return result
+    if not isinstance(given, np.ndarray) or (given.shape, given.dtype) != (result.shape, result.dtype):
+        raise ValueError(f"an array for an output must be of {result.dtype} and shape {result.shape}; got {given!r}")
+    np.copyto(given, result)
+    return given
 
 
 def _native(graph: Graph, stable: frozenset[int]) -> Runner:
@@ -34,11 +57,13 @@ def _native(graph: Graph, stable: frozenset[int]) -> Runner:
         warnings.warn(f"wimmel runs on NumPy instead of machine code: {error}", RuntimeWarning, stacklevel=2)
         return _reference(graph, stable)
 
-    def runner(values: Sequence[np.ndarray]) -> list[np.ndarray]:
+    by_definition = _reference(graph, stable)
+
+    def runner(values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
         try:
-            return run(values)
+            return run(values, out)
         except Refused:
-            return evaluate(graph, values)  # the definition says what is wrong
+            return by_definition(values, out)  # which says what is wrong
 
     return runner
 

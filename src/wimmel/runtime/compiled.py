@@ -42,13 +42,30 @@ class Compiled:
         self._traces: dict[Any, tuple[Trace, Runner]] = {}
         self._lock = threading.Lock()
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
+    def __call__(self, *arguments: Any, out: Any = None, **named: Any) -> Any:
+        """The function's result for these arguments.
+
+        Parameters
+        ----------
+        *arguments, **named
+            The function's.
+        out : array, or a list, tuple or dict of arrays, optional
+            What the result is written to, of its structure, shapes and dtypes; it may share memory with arguments.
+
+        Raises
+        ------
+        ValueError
+            If `out` does not fit, or was given while a function is recorded.
+        """
         leaves, structure = flatten((arguments, named))
         if active_recording() is not None or any(isinstance(leaf, Tensor) for leaf in leaves):
+            if out is not None:
+                raise ValueError("out was given while a function is recorded, which has no arrays to write to yet")
             return self.function(*arguments, **named)
         arrays = [as_operands([leaf], "the function")[0] for leaf in leaves]
         traced, run = self._recorded(structure, arrays, arguments, named)
-        outputs = run([*arrays, *(variable.value for variable in traced.variables)])
+        values = [*arrays, *(variable.value for variable in traced.variables)]
+        outputs = run(values) if out is None else run(values, _destinations(out, traced))
         count = len(outputs) - len(traced.updated)
         for variable, value in zip(traced.updated, outputs[count:], strict=True):
             value.flags.writeable = False  # a variable is replaced, never changed
@@ -116,6 +133,14 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
     if examples:
         compiled.record(*examples)
     return compiled
+
+
+def _destinations(out: Any, traced: Trace) -> list[np.ndarray | None]:
+    """The arrays of `out`, and None for each variable's new value."""
+    given, structure = flatten(out)
+    if structure != traced.result:
+        raise ValueError("out is not built as the result is: give an array, or a list, tuple or dict of them, like it")
+    return [*given, *(None for _ in traced.updated)]
 
 
 def stable_inputs(traced: Trace) -> frozenset[int]:
