@@ -1,5 +1,5 @@
-"""Settings for every test: property tests draw the same examples in every run, and take the time they need; machine code
-is kept with pytest's own cache, apart from the user's."""
+"""Settings for every test: property tests draw the same examples in every run, and take the time they need; machine
+code is kept with pytest's own cache, apart from the user's."""
 
 import os
 
