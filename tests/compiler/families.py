@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from compiler.contractions import drawn_case
+from wimmel.geometry import output_sizes
 from wimmel.graph import Graph
 from wimmel.graph import primitives as p
 from wimmel.graph.tensor import Tensor, input_tensor
@@ -150,9 +151,8 @@ def _exact(draw: Draw, a: Tensor, b: Tensor) -> Tensor:
     if operation is p.where:
         return p.where(p.less(a, b), b, a)
     if operation is p.cast:
-        return p.cast(
-            a, dtype=draw.among(["float32", "float64", "bool"] if a.dtype.kind == "f" else [*WHOLE, "float32"])
-        )
+        dtypes = ("float32", "float64", "bool") if a.dtype.kind == "f" else (*WHOLE, "float32")
+        return p.cast(a, dtype=draw.among(dtypes))
     try:
         if operation is p.divide:  # not by zero, whose sign may be either
             return p.divide(a, p.add(p.absolute(b), 1))
@@ -163,7 +163,7 @@ def _exact(draw: Draw, a: Tensor, b: Tensor) -> Tensor:
 
 def _mathematical(draw: Draw, x: Tensor) -> Tensor:
     operation = draw.among([p.exp, p.log, p.log1p, p.tanh, p.erf, p.power])
-    return p.power(x, draw.among([0.5, 3, -1.5])) if operation is p.power else operation(p.multiply(x, 0.25))
+    return p.power(x, draw.among([2.5, 3, -1.5])) if operation is p.power else operation(p.multiply(x, 0.25))
 
 
 def copies(draw: Draw) -> list[Tensor]:
@@ -314,20 +314,16 @@ def weight_gradients(draw: Draw) -> list[Tensor]:
 def depthwise(draw: Draw) -> list[Tensor]:
     """Each channel by itself, in any of the three faces."""
     shape, windows = _windows(draw)
-    outputs = tuple(
-        (n + a + b - d * (k - 1) - 1) // s + 1
-        for n, k, s, d, (a, b) in zip(
-            shape[2:], *(windows[name] for name in ("kernel", "stride", "dilation", "padding"))
-        )
-    )
-    settings = {name: windows[name] for name in ("stride", "padding", "dilation")} | {"groups": shape[1]}
+    kernel, settings = windows["kernel"], {name: windows[name] for name in ("stride", "padding", "dilation")}
+    outputs = output_sizes(shape[2:], kernel, settings["padding"], settings["stride"], settings["dilation"])
+    settings["groups"] = shape[1]
     dtype, face = draw.among(FLOATS), draw.below(4)
-    x, weight = draw.operand(shape, dtype), draw.operand((shape[1], 1, *windows["kernel"]), dtype)
+    x, weight = draw.operand(shape, dtype), draw.operand((shape[1], 1, *kernel), dtype)
     g = draw.operand((*shape[:2], *outputs), dtype)
     if face == 0:
         return draw.followed(p.convolution_input_gradient(g, weight, size=shape[2:], **settings))
     if face == 1:
-        return [p.convolution_weight_gradient(x, g, kernel=windows["kernel"], **settings)]
+        return [p.convolution_weight_gradient(x, g, kernel=kernel, **settings)]
     return draw.followed(p.convolution(x, weight, **settings))
 
 

@@ -22,7 +22,9 @@ def check(graph: Graph, values: list[np.ndarray], target: str = "avx512", stable
     for ours, theirs in zip(run_program(program, values, seed), expected, strict=True):
         assert ours.dtype == theirs.dtype
         assert ours.shape == theirs.shape
-        np.testing.assert_allclose(ours.astype(float), theirs.astype(float), rtol=2e-5, atol=2e-5 * scale(theirs))
+        rounding = 1e-9 if ours.dtype == np.float64 else 2e-5
+        ours, theirs = ours.astype(float), theirs.astype(float)
+        np.testing.assert_allclose(ours, theirs, rtol=rounding, atol=rounding * scale(theirs))
 
 
 def scale(array: np.ndarray) -> float:
@@ -41,10 +43,21 @@ def test_drawn_graphs_on_lesser_targets(seed: int, target: str) -> None:
     check(*drawn_graph(seed, operations=5 + seed % 25), target=target, seed=seed)
 
 
+@pytest.mark.parametrize("seed", range(200, 230))
+def test_derivatives_of_drawn_graphs(seed: int) -> None:
+    check(*drawn_graph(seed, 3 + seed % 6, derivatives=1 + seed % 2, dtype="float64"), seed=seed)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1000, 2000))
 def test_many_drawn_graphs(seed: int) -> None:
     check(*drawn_graph(seed, operations=5 + seed % 40), seed=seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2000, 2500))
+def test_many_derivatives_of_drawn_graphs(seed: int) -> None:
+    check(*drawn_graph(seed, 3 + seed % 8, derivatives=1 + seed % 2, dtype="float64"), seed=seed)
 
 
 def test_weights_are_packed_beforehand() -> None:

@@ -8,8 +8,8 @@ elements and may run in any order, on any thread.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
@@ -140,8 +140,7 @@ class Step:
     arguments : tuple of Place or int
         In the order the kernel reads them: a place stands for the address of its first element.
     written : tuple of Buffer
-        Which buffers it writes to (in whole or part); it reads the others, and of these nothing but what the kernel
-        itself wrote, unless `reads_written`.
+        Which buffers it writes to, in whole or part. It reads the others.
     tasks : int
         How many tasks there are to share out.
     label : str
@@ -153,7 +152,6 @@ class Step:
     written: tuple[Buffer, ...]
     tasks: int
     label: str = ""
-    extra: dict[str, Any] = field(default_factory=dict)
 
     @property
     def buffers(self) -> tuple[Buffer, ...]:
@@ -162,4 +160,5 @@ class Step:
 
 
 def bytes_of(kind: str) -> int:
+    """In memory, of one number of that kind."""
     return KINDS[kind]

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
 
-from compiler.contractions import EPILOGUES, Case, case, drawn_case, drawn_epilogue, drawn_halo, elements, small, within
+from compiler.contractions import EPILOGUES, case, convolved, drawn_case, run
 from compiler.machine import at, run_steps
-from compiler.views import TARGETS, drawn_place, only_that_place_was_written
+from compiler.views import TARGETS
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels import convolution
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.convolution import chosen_block, conforms, plan_convolution
 from wimmel.compiler.kernels.microkernel import Block
 from wimmel.compiler.steps import Buffer, Place, row_major
-from wimmel.compiler.targets import KNOWN, Target
+from wimmel.compiler.targets import KNOWN
 from wimmel.graph import primitives
 
 CASES = {"avx512": 60, "avx2": 30, "sse4.2": 20, "plain": 15}
-
-
-def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
-    """One convolution of small whole numbers, against the definition: no bit may differ."""
-    random = np.random.default_rng(seed)
-    x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
-    padding = case.settings["padding"]
-    wider = int(random.integers(0, 2))
-    x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in padding))
-    weight_place = drawn_place(random, dtype, case.weight)
-    after = drawn_epilogue(random, epilogue, dtype, case.result)
-    expected = after.function(primitives.convolution.definition(x, weight, **case.settings))
-    results = [
-        within(random, kind, case.result, drawn_halo(random, len(padding))) for kind in after.chain.result_dtypes
-    ]
-    steps = plan_convolution(x_place, weight_place, results, after.chain, after.places, **case.settings, target=target)
-    known = {x_place.buffer: elements(x_place, x, 0.0), weight_place.buffer: elements(weight_place, weight, np.nan)}
-    arrays = run_steps(steps, known | after.known, target, seed)
-    for place, array in zip(results, expected, strict=True):
-        np.testing.assert_array_equal(at(place, arrays), array)
-        assert only_that_place_was_written(place, arrays)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -88,20 +66,6 @@ def test_sums_are_as_exact_as_float32_allows(target):
     largest = primitives.convolution.definition(abs(x), abs(weight), **settings)
     assert (abs(found - expected) <= 40 * 9 * 2.0**-24 * largest).all()
     assert abs(found - expected).max() < 3e-6 * abs(expected).max()
-
-
-def convolved(x: np.ndarray, weight: np.ndarray, settings: dict[str, Any], target: Target) -> np.ndarray:
-    """In float32, without an epilogue."""
-    shape = primitives.convolution.result(x, weight, **settings)[0]
-    x_place = with_halo("float32", x.shape, settings["padding"])
-    weight_place = row_major(Buffer("float32", weight.size), weight.shape)
-    result = with_halo("float32", shape, ((0, 0),) * (len(shape) - 2))
-    steps = plan_convolution(x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target)
-    known = {
-        x_place.buffer: elements(x_place, x.astype(np.float32), 0.0),
-        weight_place.buffer: weight.astype(np.float32).reshape(-1),
-    }
-    return at(result, run_steps(steps, known, target))
 
 
 def test_neither_the_block_nor_the_other_pictures_change_bits(monkeypatch):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, block_for, zeros
 from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -127,6 +128,8 @@ def plan_convolution(
         sizes, x, results, operands = in_one_row(sizes, x, results, operands)
     key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
+    if groups == 1 and few(outputs, channels, columns, weight.shape[2:], stride, dilation, target.lanes(x.kind)):
+        return plan_few_outputs(x, weight, results, chain, operands, stride, dilation, target, label)
     length = math.prod(weight.shape[1:])
     block = chosen_block(key, target, x.kind, outputs, sizes[2], length, stride[2] * columns)
     by_output, by_channel, *by_tap = weight.strides

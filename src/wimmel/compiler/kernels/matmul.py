@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.convolution import chosen_block, plan_products
 from wimmel.compiler.kernels.elements import plan_elements
+from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.microkernel import Block
 from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.kernels.reduction import plan_reduction
@@ -47,8 +48,7 @@ def plan_matmul(
     a, b = a.stretched((*batch, rows, inner)), b.stretched((*batch, inner, columns))
     if a.kind not in ("f32", "f64"):
         return _of_whole_numbers(a, b, results[0], target, label)
-    block = chosen_block((target, a.kind, inner, columns), target, a.kind, columns, rows, inner, a.strides[-2])
-    packed, by_batch, steps = _packed(b, block, target)
+    steps: list[Step] = []
 
     def fit(place: Place, ready: bool) -> Place:
         """The place, or a copy in C order if its batch axes step unevenly or it is not ready to be read."""
@@ -58,15 +58,23 @@ def plan_matmul(
         steps.extend(plan_elements(Chain.identity(place.dtype), [place], [copy], target, "copy"))
         return copy
 
-    left = fit(a, True)
+    left = _as_row(fit(a, True))
     written = [place if _in_rows(place) else row_major(Buffer(place.dtype, place.size), shape) for place in results]
     others = [fit(place, columns == 1 or place.strides[-1] in (0, 1)) for place in operands]
-    pictures = math.prod(batch)
-    step = plan_products(
-        _as_row(left), packed, by_batch, list(map(_as_row, written)), chain,
-        [_as_row(place) for place in others], pictures, rows, inner, columns, block, target, label,
-    )  # fmt: skip
-    steps.append(step)
+    views, read = list(map(_as_row, written)), list(map(_as_row, others))
+    shared, by_row, ones = not any(b.strides[:-2]), left.strides[4], (1, 1, 1)
+    if shared and left.strides[1] == 1 and few(columns, inner, by_row, ones, ones, ones, target.lanes(a.kind)):
+        weight = Place(b.buffer, b.offset, (columns, inner, *ones), (b.strides[-1], b.strides[-2], 0, 0, 0))
+        steps += plan_few_outputs(left, weight, views, chain, read, ones, ones, target, label)
+    else:
+        block = chosen_block((target, a.kind, inner, columns), target, a.kind, columns, rows, inner, by_row)
+        packed, by_batch, packing = _packed(b, shared, block, target)
+        steps += packing
+        steps.append(
+            plan_products(
+                left, packed, by_batch, views, chain, read, math.prod(batch), rows, inner, columns, block, target, label
+            )
+        )
     for place, outcome in zip(results, written, strict=True):
         if place is not outcome:
             steps += plan_elements(Chain.identity(place.dtype), [outcome], [place], target, "copy")
@@ -87,10 +95,9 @@ def _as_row(place: Place) -> Place:
     return Place(place.buffer, place.offset, (batch, across, 1, 1, rows), (by_batch, by_column, 0, 0, by_row))
 
 
-def _packed(b: Place, block: Block, target: Target) -> tuple[Place, int, list[Step]]:
-    """The matrix, or each matrix of a batch, in panels, and the elements from one matrix to the next (0: all use the
-    same)."""
-    shared = not any(b.strides[:-2])
+def _packed(b: Place, shared: bool, block: Block, target: Target) -> tuple[Place, int, list[Step]]:
+    """The matrix, or each matrix of a batch that do not share one, in panels, and the elements from one matrix to the
+    next."""
     if shared:
         b = Place(b.buffer, b.offset, b.shape[-2:], b.strides[-2:])
     axes = range(len(b.shape))
