@@ -9,11 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from compiler.machine import at, run_steps
+from compiler.views import drawn_place, only_that_place_was_written
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.border import with_halo
-from wimmel.compiler.kernels.convolution import conforms
+from wimmel.compiler.kernels.convolution import conforms, plan_convolution
 from wimmel.compiler.steps import Buffer, Place, row_major
+from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs, output_sizes
+from wimmel.graph import primitives
 
 EPILOGUES = ("identity", "bias relu", "residual", "scale and keep", "compared")
 

@@ -126,6 +126,7 @@ def plan_convolution(
     outputs, channels = weight.shape[0] // groups, weight.shape[1]
     if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         sizes, x, results, operands = in_one_row(sizes, x, results, operands)
+    pictures = results[0].shape[0]
     key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     if groups == 1 and few(outputs, channels, columns, weight.shape[2:], stride, dilation, target.lanes(x.kind)):
@@ -145,7 +146,7 @@ def plan_convolution(
         block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, False, chain, (), ()
     )
     panel = length * block.outputs
-    return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, shape[0], sizes, target, label)]
+    return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, pictures, sizes, target, label)]
 
 
 _CHOSEN: dict[object, Block] = {}
@@ -197,20 +198,27 @@ def padded(x: Place, padding: Pairs) -> Place:
 def in_one_row(
     sizes: Shape, x: Place, results: Sequence[Place], operands: Sequence[Place]
 ) -> tuple[Shape, Place, list[Place], list[Place]]:
-    """With one tap and stride 1, all pixels of a picture that follow each other in all views are one row."""
+    """With one tap and stride 1, pixels that follow each other in all views, even from picture to picture, are one
+    row."""
     views = [x, *results, *operands]
-    depth, height, width = sizes
-    rows, picture = [view.strides for view in views], 1
-    if height > 1 and all(s[3] == s[4] * width for s in rows):
-        if depth > 1 and all(s[2] == s[3] * height for s in rows):
-            picture = depth
-        if depth == 1 or picture > 1:
-            row = (1, 1, picture * height * width)
-            views = [
-                Place(v.buffer, v.offset, (*v.shape[:2], *row), (*v.strides[:2], 0, 0, v.strides[4])) for v in views
-            ]
-            sizes = row
-    return sizes, views[0], views[1 : 1 + len(results)], views[1 + len(results) :]
+    lengths = [results[0].shape[0], *sizes]
+    strides = [[view.strides[0], *view.strides[2:]] for view in views]
+    if math.prod(sizes) == 1:
+        lengths = [1, 1, 1, lengths[0]]
+        strides = [[*along[:3], along[0]] for along in strides]
+    for axis in (2, 1, 0):
+        if lengths[axis] == 1:
+            continue
+        if any(along[axis] != along[3] * lengths[3] for along in strides):
+            break
+        lengths[3] *= lengths[axis]
+        lengths[axis] = 1
+    pictures, *spatial = lengths
+    merged = [
+        Place(view.buffer, view.offset, (pictures, view.shape[1], *spatial), (along[0], view.strides[1], *along[1:]))
+        for view, along in zip(views, strides, strict=True)
+    ]
+    return tuple(spatial), merged[0], merged[1 : 1 + len(results)], merged[1 + len(results) :]
 
 
 def _step(
@@ -415,14 +423,13 @@ class _Convolution:
 
             return builder.loop(0, width, 1, tap, taken)
 
+        def plane(number: Number, *taken: Value) -> list[Value]:
+            if height == 1:
+                return line(number, 0, taken)
+            return builder.loop(0, height, 1, lambda along, *taken: line(number, along, taken), taken)
+
         taken = zeros(builder, block)
-        if depth * height == 1:
-            return line(0, 0, taken)
-        if depth == 1:
-            return builder.loop(0, height, 1, lambda number, *taken: line(0, number, taken), taken)
-        return builder.loop(
-            0, depth * height, 1, lambda number, *taken: line(number // height, number % height, taken), taken
-        )
+        return plane(0, *taken) if depth == 1 else builder.loop(0, depth, 1, plane, taken)
 
     def view_types(self) -> list[Type]:
         """The kinds of the results, then of the operands."""

@@ -306,14 +306,18 @@ class _FewOutputs:
         depth, height, _ = schedule.taps
         _, weight_plane, weight_line, _ = schedule.weights
 
-        def turn(number: Number, *taken: Value) -> list[Value]:
-            plane, along = (number // height, number % height) if depth > 1 else (0, number)
+        def at(plane: Number, along: Number, taken: Sequence[Value]) -> list[Value]:
             far = plane * self.x_strides[1] * schedule.dilation[0] + along * self.x_strides[2] * schedule.dilation[1]
             there = [builder.offset(pointer, far, schedule.kind) for pointer in x]
             weights = builder.offset(self.weights, plane * weight_plane + along * weight_line, schedule.kind)
             return line(there, weights, taken)
 
-        return turn(0, *taken) if depth * height == 1 else builder.loop(0, depth * height, 1, turn, taken)
+        def plane(number: Number, *taken: Value) -> list[Value]:
+            if height == 1:
+                return at(number, 0, taken)
+            return builder.loop(0, height, 1, lambda along, *taken: at(number, along, taken), taken)
+
+        return plane(0, *taken) if depth == 1 else builder.loop(0, depth, 1, plane, taken)
 
     # epilogue
 

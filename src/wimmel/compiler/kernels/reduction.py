@@ -173,8 +173,12 @@ def _loops(
         for row in kept_strides:
             row.append(row.pop(best))
     lanes = within_reach(lanes, (view[-1] for view in (reduced_strides if along else kept_strides)))
-    if len(reduced) == 2:  # one loop more, so that a picture less needs no other kernel
+    # one loop more, so that a single picture needs no other kernel than several
+    if len(reduced) == 2:
         for row, first in ((reduced, 1), *((view, 0) for view in reduced_strides)):
+            row.insert(0, first)
+    if not kept:
+        for row, first in ((kept, 1), *((view, 0) for view in kept_strides)):
             row.insert(0, first)
     strides = [[*a, *b] for a, b in zip(kept_strides, reduced_strides, strict=False)]
     return _Loops(along, lanes, kept, columns, reduced[:-1], reduced[-1], strides, kept_strides[len(operands) :])
