@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -42,13 +44,13 @@ def test_buffers_alive_together_lie_apart(seed: int) -> None:
 
 def test_a_row_of_steps_needs_two_buffers() -> None:
     buffers = [Buffer("float32", 160) for _ in range(10)]
-    steps = [step([a], [b]) for a, b in zip(buffers, buffers[1:], strict=False)]
+    steps = [step([a], [b]) for a, b in itertools.pairwise(buffers)]
     assert overlaid(steps)[1] == 2 * 640
 
 
 def test_what_is_kept_shares_nothing() -> None:
     buffers = [Buffer("float32", 160) for _ in range(10)]
-    steps = [step([a], [b]) for a, b in zip(buffers, buffers[1:], strict=False)]
+    steps = [step([a], [b]) for a, b in itertools.pairwise(buffers)]
     assert overlaid(steps, keep=True)[1] == 10 * 640
 
 

@@ -47,7 +47,9 @@ def test_convolution_is_the_plain_sum_and_records_the_same(case, seed):
     expected = direct_convolution(x, w, expected, "y", **settings) + b.reshape(-1, *(1,) * axes)
     assert y.shape == expected.shape
     np.testing.assert_allclose(y, expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(recorded(lambda *t: CONVOLUTIONS[axes](*t, **settings), x, w, b), y, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(
+        recorded(lambda *t: CONVOLUTIONS[axes](*t, **settings), x, w, b), y, rtol=1e-5, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("axes", [1, 2, 3])

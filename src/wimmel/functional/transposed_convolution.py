@@ -183,6 +183,12 @@ def _transposed(
         size = transposed_sizes(sizes, kernel, pairs, strides, dilations, added)
     y = applied(
         primitives.convolution_input_gradient,
-        x, weight, size=size, stride=strides, padding=pairs, dilation=dilations, groups=groups
+        x,
+        weight,
+        size=size,
+        stride=strides,
+        padding=pairs,
+        dilation=dilations,
+        groups=groups,
     )
     return unbatched(plus_bias(y, bias, name, y.shape[1], axes), single)
