@@ -14,6 +14,7 @@ taped, and what nobody uses is not part of it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -355,7 +356,7 @@ def _quiet(definition: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
 
 
 def _as_array(value: Any, name: str) -> np.ndarray:
-    if isinstance(value, np.ma.MaskedArray):
+    if type(value) is not np.ndarray and "numpy.ma" in sys.modules and isinstance(value, np.ma.MaskedArray):
         raise TypeError(
             f"{name} was given a masked array, whose mask would be lost; fill it first, for example with x.filled(0)"
         )

@@ -47,12 +47,14 @@ def _native(graph: Graph, stable: frozenset[int]) -> Runner:
     from wimmel.compiler import planning
     from wimmel.compiler.objects import NativeUnavailable
     from wimmel.compiler.targets import host
-    from wimmel.runtime.native import NativeRunner, Refused
+    from wimmel.runtime.native import NativeRunner, Refused, expect_workers
 
     if planning.unsupported(graph) is not None:
         return _reference(graph, stable)
     try:
-        run = NativeRunner(planning.compiled(graph, host(), stable))
+        target = host()
+        expect_workers()
+        run = NativeRunner(planning.compiled(graph, target, stable))
     except NativeUnavailable as error:
         warnings.warn(f"wimmel runs on NumPy instead of machine code: {error}", RuntimeWarning, stacklevel=2)
         return _reference(graph, stable)

@@ -41,13 +41,13 @@ def expected(x: np.ndarray, w: np.ndarray, v: np.ndarray) -> np.ndarray:
 def preparations(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one whenever preparations run."""
     runs: list[int] = []
-    original = NativeRunner._kept
+    original = NativeRunner._written
 
     def counted(self: NativeRunner, arrays: list[np.ndarray]) -> np.ndarray:
         runs.append(1)
         return original(self, arrays)
 
-    monkeypatch.setattr(NativeRunner, "_kept", counted)
+    monkeypatch.setattr(NativeRunner, "_written", counted)
     return runs
 
 

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -119,7 +120,10 @@ class Workers:
             self.stop()
 
 
-@cache
+_workers: Workers | None = None
+_making = threading.Lock()
+
+
 def workers() -> Workers:
     """The one of this process.
 
@@ -128,7 +132,31 @@ def workers() -> Workers:
     NativeUnavailable
         Where code cannot be made or loaded.
     """
-    return Workers(host())
+    global _workers
+    with _making:
+        if _workers is None:
+            _workers = Workers(host())
+        return _workers
+
+
+def expect_workers() -> None:
+    """Begins to make them, in a thread of its own, if there are none: `workers` will soon be asked for."""
+    if _workers is None and not _making.locked():
+        threading.Thread(target=_made_or_not, daemon=True, name="wimmel loads its driver").start()
+
+
+def _made_or_not() -> None:
+    with suppress(Exception):  # whoever asks for them tries again, and learns why
+        workers()
+
+
+def _renew_lock() -> None:
+    global _making
+    _making = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 @cache

@@ -22,6 +22,7 @@ from wimmel.runtime.native import guard
 from wimmel.runtime.native.driver import ROW, Call
 from wimmel.runtime.native.memory import aligned
 from wimmel.runtime.native.pool import workers
+from wimmel.runtime.native.preparations import Kept, Preparations
 from wimmel.runtime.native.tables import ARENA, ARRAYS, FIXED, Location, Table, table_of
 from wimmel.runtime.native.threads import get_num_threads
 
@@ -71,6 +72,7 @@ class NativeRunner:
         self._bind_old = struct.Struct(f"{1 + len(old)}q").pack_into
         self._table = self._table_of(program.steps)
 
+        self._preparations = Preparations(program)
         self._prepared: _Prepared | None = None
         self._idle: list[_Instance] = []
         with _lock:
@@ -161,7 +163,7 @@ class NativeRunner:
     def _bind(self, instance: _Instance, prepared: _Prepared, new: list[np.ndarray]) -> None:
         self._bind_new(instance.memory, instance.arrays, *map(id, new))
         if instance.prepared != prepared.number:
-            self._bind_prepared(instance, prepared.arrays, prepared.kept)
+            self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
             instance.prepared = prepared.number
 
     def _bind_prepared(self, instance: _Instance, arrays: list[np.ndarray], kept: np.ndarray) -> None:
@@ -215,19 +217,11 @@ class NativeRunner:
             arrays = [
                 _fitting(array, elements, dtype) for array, (_, elements, dtype) in zip(given, kinds, strict=True)
             ]
-            kept = (
-                before.kept if before is not None and not self._must_renew(before.given, given) else self._kept(arrays)
-            )
+            kept = self._preparations.kept(given, lambda: self._written(arrays))
             self._prepared = _Prepared(next(_numbers), given, arrays, kept)
             return self._prepared
 
-    def _must_renew(self, before: tuple[np.ndarray, ...], given: tuple[np.ndarray, ...]) -> bool:
-        """Whether preparations read any of the arrays that are others now."""
-        read = {buffer for step in self.program.preparations for buffer in step.buffers}
-        buffers = self._stable(self.program.inputs)
-        return any(new is not old and buffer in read for new, old, buffer in zip(given, before, buffers, strict=True))
-
-    def _kept(self, arrays: list[np.ndarray]) -> np.ndarray:
+    def _written(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Fresh memory, written by the preparations: calls that are running still read the old one."""
         kept = aligned(self.program.kept_bytes)
         steps = self.program.preparations
@@ -294,7 +288,7 @@ class _Prepared:
     number: int
     given: tuple[np.ndarray, ...]
     arrays: list[np.ndarray]
-    kept: np.ndarray
+    kept: Kept
 
 
 def _fitting(array: Any, elements: int, dtype: np.dtype) -> np.ndarray:
