@@ -112,3 +112,25 @@ def test_what_cannot_be_compiled_is_said() -> None:
     graph = trace(lambda x: wm.power(x, x), x).graph
     assert "negative" in str(unsupported(graph))
     assert unsupported(trace(lambda x: wm.power(x, 3), x).graph) is None
+
+
+@pytest.mark.parametrize("order", ["rows, columns, channels", "channels, rows, columns"])
+def test_raw_pictures_are_normalised_by_the_first_kernel(order: str) -> None:
+    """It reads the caller's bytes and writes what the convolution reads, channels last with zeros around."""
+    random = np.random.default_rng(0)
+    pictures = random.integers(0, 256, (2, 9, 11, 3), np.uint8)
+    normalised = wm.data.Preprocessing((3, 9, 11), (0.4, 0.5, 0.6), (0.2, 0.3, 0.25))
+    layer = wm.nn.Conv2d(3, 5, 3, padding=1).initialize(0)
+
+    def function(x: wm.Tensor) -> wm.Tensor:
+        return layer(normalised(x.transpose(0, 3, 1, 2) if order.startswith("rows") else x))
+
+    if not order.startswith("rows"):
+        pictures = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
+    traced = trace(function, pictures)
+    program = compiled(traced.graph, KNOWN["avx512"], frozenset((1, 2)))
+    border, first, second, *_ = program.steps
+    assert (border.label, first.label) == ("border", "cast subtract multiply")
+    assert program.inputs[0] in first.buffers
+    assert set(first.written) <= set(second.buffers)
+    check(traced.graph, [pictures, *(variable.value for variable in traced.variables)], stable=frozenset((1, 2)))

@@ -355,7 +355,7 @@ def test_lists_of_numbers_are_inputs():
     for number in (1.0, 2.0):
         expected = net(np.array([[number, 3.0]], np.float32))
         np.testing.assert_array_equal(net([[number, 3.0]]), expected)
-    assert len(net.__dict__["_entry"]._traces) == 1
+    assert len(net.__dict__["_inference"]._traces) == 1
 
 
 def test_forward_may_take_named_inputs():

@@ -126,6 +126,8 @@ class Schedule(Protocol):
     def kernel(self, target: Target, name: str) -> Function:
         """The kernel's code, under that name."""
 
+    def __hash__(self) -> int: ...
+
 
 Argument: TypeAlias = "Place | int"
 

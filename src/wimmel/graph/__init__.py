@@ -6,7 +6,7 @@ from wimmel.graph.gradient import gradients
 from wimmel.graph.reference import evaluate, first_not_finite
 from wimmel.graph.structure import flatten, unflatten
 from wimmel.graph.tensor import Primitive, Tensor, Value, scope
-from wimmel.graph.tracing import Graph, Recording, Trace, Variable, active_recording, trace
+from wimmel.graph.tracing import CHANGES, Graph, Recording, Trace, Variable, active_recording, trace
 
 if TYPE_CHECKING:
     from wimmel.graph.receptive import FieldOfView, receptive_field
@@ -35,6 +35,7 @@ __all__ = [
     "Trace",
     "Value",
     "Variable",
+    "CHANGES",
     "active_recording",
     "evaluate",
     "first_not_finite",

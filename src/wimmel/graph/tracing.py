@@ -71,6 +71,19 @@ def reachable(outputs: Sequence[Tensor]) -> list[Tensor]:
     return list(order)
 
 
+class Changes:
+    """How often a variable or a module's setting was replaced, in the whole process. While the count is the same, so is
+    all that recordings take for granted, but for what can change without being replaced, such as a list."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+CHANGES = Changes()
+
+
 class Variable:
     """An array that lives outside any graph and is replaced, never changed: a parameter or a buffer.
 
@@ -133,6 +146,9 @@ class Variable:
         self._value = value
         self.shape, self.dtype = value.shape, value.dtype
         self.version += 1
+        CHANGES.count += (
+            1  # after the change: who finds the old count may find either array, who finds the new one both
+        )
 
 
 _DRAWING = threading.Lock()
@@ -149,6 +165,9 @@ class Settled(Protocol):
 
     def settings_state(self) -> Hashable:
         """Equal as long as no setting has changed."""
+
+    def settings_are_counted(self) -> bool:
+        """Whether no setting can change without being counted in `CHANGES`."""
 
 
 @dataclass(eq=False)
@@ -215,6 +234,10 @@ class Trace:
             variable.shape == tensor.shape and variable.dtype == tensor.dtype
             for variable, tensor in zip(self.variables, self.graph.inputs[count:], strict=True)
         )
+
+    def is_counted(self) -> bool:
+        """Whether it stays current as long as nothing is added to `CHANGES`."""
+        return all(owner.settings_are_counted() for owner, _ in self.settings)
 
 
 def trace(function: Callable[..., Any], *arguments: Any, **named: Any) -> Trace:

@@ -17,7 +17,7 @@ import numpy as np
 
 from wimmel.functional import random_key
 from wimmel.geometry.whole_numbers import as_integer
-from wimmel.graph import Tensor, Value, Variable, active_recording, flatten, scope
+from wimmel.graph import CHANGES, Tensor, Value, Variable, active_recording, flatten, scope
 from wimmel.nn.parameters import Buffer, Drawn, Parameter, own_copy, real_array, variable_for
 from wimmel.runtime import Compiled
 
@@ -85,6 +85,9 @@ class Module:
     def __call__(
         self, *inputs: Any, training: bool | None = None, seed: Any = None, out: Any = None, **named: Any
     ) -> Any:
+        plain = len(inputs) == 1 and type(inputs[0]) is np.ndarray and not training and seed is None and not named
+        if plain and active_recording() is None:
+            return self._compiled("_inference", self._inferred)(inputs[0], out=out)
         call = _call.get()
         inputs = tuple(_array_if_numbers(item) for item in inputs)
         leaves = flatten((inputs, named))[0]
@@ -96,7 +99,9 @@ class Module:
             if out is not None:
                 raise ValueError("out was given while a function is recorded, which has no arrays to write to yet")
             return self._entered(inputs, named, bool(training), key)
-        return self._compiled()(inputs, named, bool(training), key, out=out)
+        if training or key is not None or named or len(inputs) != 1:
+            return self._compiled("_entry", self._entered)(inputs, named, bool(training), key, out=out)
+        return self._compiled("_inference", self._inferred)(*inputs, out=out)
 
     # state
 
@@ -278,8 +283,10 @@ class Module:
             if active_recording() is None and self.__dict__.get(name, self) is not value:
                 self._settings_changed()
             self.__dict__[name] = value
-            if not isinstance(value, (bool, int, float, str, Module, type(None))):
-                self.__dict__.setdefault("_changeable", {})[name] = None
+            changeable = self.__dict__.setdefault("_changeable", {})
+            changeable.pop(name, None)
+            if not _is_fixed(value):
+                changeable[name] = None
 
     def __getattr__(self, name: str) -> Any:
         variables = self.__dict__.get("_variables", {})
@@ -294,7 +301,7 @@ class Module:
         self._settings_changed()
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_entry"}
+        return {name: value for name, value in self.__dict__.items() if name not in _COMPILED}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -325,6 +332,10 @@ class Module:
             return version
         return version, tuple(_fingerprint(self.__dict__.get(name)) for name in names)
 
+    def settings_are_counted(self) -> bool:
+        """Whether no attribute is something that can change without being set anew."""
+        return not self.__dict__.get("_changeable")
+
     def buffer_names(self) -> set[str]:
         """Which of this module's own variables are buffers."""
         return self.__dict__.setdefault("_buffer_names", set())
@@ -334,11 +345,15 @@ class Module:
 
     def _settings_changed(self) -> None:
         self.__dict__["_settings_version"] = self.__dict__.get("_settings_version", 0) + 1
+        CHANGES.count += 1
 
-    def _compiled(self) -> Callable[..., Any]:
-        if "_entry" not in self.__dict__:
-            self.__dict__["_entry"] = Compiled(self._entered)
-        return self.__dict__["_entry"]
+    def _compiled(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        if name not in self.__dict__:
+            self.__dict__[name] = Compiled(function)
+        return self.__dict__[name]
+
+    def _inferred(self, x: Any) -> Any:
+        return self._entered((x,), {}, False, None)
 
     def _entered(self, inputs: tuple[Any, ...], named: dict[str, Any], training: bool, key: Value | None) -> Any:
         """A call from outside: the root of a network, whose layers then find their paths in it."""
@@ -375,6 +390,17 @@ class Module:
         if recording is not None and isinstance(result, Tensor):
             recording.labels[path] = result
         return result
+
+
+_COMPILED = frozenset(("_entry", "_inference"))
+"""Attributes that a module copied or pickled leaves behind."""
+
+
+def _is_fixed(value: Any) -> bool:
+    """Whether the value itself, or what it is a tuple of, cannot change; a module tells itself."""
+    if type(value) is tuple:
+        return all(map(_is_fixed, value))
+    return isinstance(value, (bool, int, float, str, Module, type(None)))
 
 
 def _modules_in(name: str, value: Any) -> dict[str, Module]:

@@ -4,33 +4,47 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from wimmel.graph import Graph, evaluate
 
+if TYPE_CHECKING:
+    from wimmel.runtime.native import NativeRunner
+
 Arrays = Sequence[np.ndarray]
 
 
 class Runner(Protocol):
-    """Takes one array for each input of the graph and gives one for each output: new ones, or those of `out`, which may
-    share memory with inputs; None in it stands for a new one."""
+    """A graph that is ready to run."""
 
-    def __call__(self, values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]: ...
+    def __call__(self, values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
+        """Takes one array for each input of the graph and gives one for each output: new ones, or those of `out`, which
+        may share memory with inputs; None in it stands for a new one."""
+
+    def bound(self, values: Arrays) -> Callable[[np.ndarray], np.ndarray | None] | None:
+        """A function that runs it on another first array and the same others, and gives the one output; None where that
+        is no faster. The function gives None where it has to be asked for anew."""
 
 
 NOTHING: frozenset[int] = frozenset()
 
 
-def _reference(graph: Graph, stable: frozenset[int]) -> Runner:
-    def runner(values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
-        results = evaluate(graph, values)
+class _Reference:
+    """Every primitive's definition, one after another."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def __call__(self, values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
+        results = evaluate(self._graph, values)
         if out is None:
             return results
         return [_delivered(result, given) for result, given in zip(results, out, strict=True)]
 
-    return runner
+    def bound(self, values: Arrays) -> None:
+        return None
 
 
 def _delivered(result: np.ndarray, given: np.ndarray | None) -> np.ndarray:
@@ -47,30 +61,44 @@ def _native(graph: Graph, stable: frozenset[int]) -> Runner:
     from wimmel.compiler import planning
     from wimmel.compiler.objects import NativeUnavailable
     from wimmel.compiler.targets import host
-    from wimmel.runtime.native import NativeRunner, Refused, expect_workers
+    from wimmel.runtime.native import NativeRunner, expect_workers
 
     if planning.unsupported(graph) is not None:
-        return _reference(graph, stable)
+        return _Reference(graph)
     try:
         target = host()
         expect_workers()
         run = NativeRunner(planning.compiled(graph, target, stable))
     except NativeUnavailable as error:
         warnings.warn(f"wimmel runs on NumPy instead of machine code: {error}", RuntimeWarning, stacklevel=2)
-        return _reference(graph, stable)
+        return _Reference(graph)
+    return _Native(run, _Reference(graph))
 
-    by_definition = _reference(graph, stable)
 
-    def runner(values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
+class _Native:
+    """Machine code; and where it meets something that must be refused, the definition, which says what is wrong."""
+
+    def __init__(self, run: NativeRunner, definition: _Reference) -> None:
+        from wimmel.runtime.native import Refused
+
+        self._run = run
+        self._definition = definition
+        self._refused = Refused
+
+    def __call__(self, values: Arrays, out: Sequence[np.ndarray | None] | None = None) -> list[np.ndarray]:
         try:
-            return run(values, out)
-        except Refused:
-            return by_definition(values, out)  # which says what is wrong
+            return self._run(values, out)
+        except self._refused:
+            return self._definition(values, out)
 
-    return runner
+    def bound(self, values: Arrays) -> Callable[[np.ndarray], np.ndarray | None] | None:
+        return self._run.bound(values)
 
 
-BACKENDS: dict[str, Callable[[Graph, frozenset[int]], Runner]] = {"native": _native, "reference": _reference}
+BACKENDS: dict[str, Callable[[Graph, frozenset[int]], Runner]] = {
+    "native": _native,
+    "reference": lambda graph, stable: _Reference(graph),
+}
 DEFAULT = "native"
 
 

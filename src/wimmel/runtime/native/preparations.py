@@ -36,7 +36,7 @@ class Preparations:
         self._numbers = {buffer: number for number, buffer in enumerate(stable)}
         touched = {buffer for step in program.preparations for buffer in step.buffers}
         self.read = tuple(number for number, buffer in enumerate(stable) if buffer in touched)
-        self._signature = (
+        self._signature: Hashable = (
             program.target,
             program.kept_bytes,
             tuple((step.schedule, step.tasks, *map(self._named, step.arguments)) for step in program.preparations),

@@ -128,6 +128,39 @@ class NativeRunner:
             _deliver(outputs, results)
         return results
 
+    def bound(self, values: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray | None] | None:
+        """What runs the program on another array, with the same arrays of stable inputs, and gives its one output; None
+        if other than one input changes. The function gives None where preparations were made anew or given back since,
+        and where the definition has to say what is wrong."""
+        if self._guarded or len(self._changing) != 1 or len(self._outputs) != 1:
+            return None
+        ((place, _, dtype),), ((shape, kind),) = self._changing, self._outputs
+        if place != 0:
+            return None
+        number, alone = self._prepare(values).number, self._most_tasks == 1
+        idle, run, bind = self._idle, self._workers.run, self._bind_new
+
+        def call(array: np.ndarray) -> np.ndarray | None:
+            prepared = self._prepared
+            if prepared is None or prepared.number != number:
+                return None
+            if array.flags.num & C_ORDER_AND_ALIGNED != C_ORDER_AND_ALIGNED:
+                array = np.require(array, dtype, ["C", "A"])
+            result = np.empty(shape, kind)
+            try:
+                instance = idle.pop()
+            except IndexError:
+                instance = self._new_instance(self._table)
+            bind(instance.memory, instance.arrays, id(array), id(result))
+            if instance.prepared != number:
+                self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
+                instance.prepared = number
+            refused = run(instance.call, 1 if alone else self._threads())
+            idle.append(instance)
+            return None if refused else result
+
+        return call
+
     def profile(self, values: Sequence[np.ndarray], rounds: int = 5) -> list[tuple[str, float]]:
         """What each step takes when they run one by one: its label and seconds, the least of some rounds."""
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
