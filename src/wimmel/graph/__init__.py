@@ -27,6 +27,7 @@ def __getattr__(name: str) -> Any:
 
 
 __all__ = [
+    "CHANGES",
     "FieldOfView",
     "Graph",
     "Primitive",
@@ -35,7 +36,6 @@ __all__ = [
     "Trace",
     "Value",
     "Variable",
-    "CHANGES",
     "active_recording",
     "evaluate",
     "first_not_finite",
