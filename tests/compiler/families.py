@@ -10,7 +10,7 @@ import numpy as np
 
 from compiler.contractions import drawn_case
 from wimmel.geometry import output_sizes
-from wimmel.graph import Graph
+from wimmel.graph import Graph, evaluate
 from wimmel.graph import primitives as p
 from wimmel.graph.tensor import Tensor, input_tensor
 
@@ -25,6 +25,7 @@ class Draw:
 
     Attributes
     ----------
+    seed : int
     random : Generator
     family : str
         A key of `FAMILIES`.
@@ -33,6 +34,7 @@ class Draw:
     """
 
     def __init__(self, seed: int) -> None:
+        self.seed = seed
         self.random = np.random.default_rng(seed)
         self.inputs: list[Tensor] = []
         self.values: list[np.ndarray] = []
@@ -44,6 +46,19 @@ class Draw:
     @property
     def graph(self) -> Graph:
         return Graph(tuple(self.inputs), tuple(self.outputs))
+
+    def check(self, found: Sequence[np.ndarray]) -> None:
+        """That these are what the graph's definition gives."""
+        with np.errstate(all="ignore"):
+            expected = evaluate(self.graph, self.values)
+        for ours, theirs in zip(found, expected, strict=True):
+            assert ours.dtype == theirs.dtype
+            assert ours.shape == theirs.shape
+            name = f"draw {self.seed}, {self.family}"
+            if self.tolerance and ours.dtype.kind == "f":
+                np.testing.assert_allclose(ours, theirs, rtol=self.tolerance, atol=1e-30, err_msg=name)
+            else:
+                np.testing.assert_array_equal(ours, theirs, err_msg=name)
 
     # numbers
 

@@ -1,5 +1,6 @@
 """A bare machine for kernels under test: every buffer in memory of its own, ending at a page that must not be touched,
-and poisoned where nothing has been written yet. Tasks run one by one, in an order drawn at random."""
+and poisoned where nothing has been written yet. Tasks run one by one, in an order drawn at random. NEON is emulated
+where this processor has none."""
 
 from __future__ import annotations
 
@@ -10,10 +11,11 @@ from functools import cache
 
 import numpy as np
 
+from compiler import emulated
 from wimmel.compiler import llvm
 from wimmel.compiler.program import Program
 from wimmel.compiler.steps import Buffer, Place, Schedule, Step
-from wimmel.compiler.targets import KNOWN, Target
+from wimmel.compiler.targets import KNOWN, Target, runs_here
 
 PAGE = mmap.PAGESIZE
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
@@ -46,20 +48,17 @@ def run_steps(
     steps: Sequence[Step], values: dict[Buffer, np.ndarray], target: Target = KNOWN["avx512"], seed: int = 0
 ) -> dict[Buffer, np.ndarray]:
     """The steps run one after another; gives every buffer's elements, flat. Buffers without values begin poisoned."""
+    buffers = dict.fromkeys(buffer for step in steps for buffer in step.buffers)
+    contents = {buffer: _contents(buffer, values) for buffer in buffers}
+    if target.name == "neon" and not runs_here(target):
+        return emulated.run_steps(steps, contents, target, seed)
     memory: dict[Buffer, Guarded] = {}
     arrays: dict[Buffer, np.ndarray] = {}
-    for place, buffer in enumerate(dict.fromkeys(buffer for step in steps for buffer in step.buffers)):
+    for place, (buffer, content) in enumerate(contents.items()):
         # alternating, so that both ends of something are tried
         memory[buffer] = Guarded(buffer.bytes, at_end=bool((seed + place) % 2 == 0))
         arrays[buffer] = memory[buffer].bytes.view(buffer.dtype)
-        if buffer in values:
-            given = np.asarray(values[buffer], buffer.dtype).reshape(-1)
-            assert given.size == buffer.elements, (given.size, buffer)
-            arrays[buffer][:] = given
-        elif buffer.role == "status":
-            arrays[buffer][:] = 0
-        else:
-            arrays[buffer][:] = poison(buffer.dtype)
+        arrays[buffer][:] = content
     random = np.random.default_rng(seed)
     for step in steps:
         kernel = compiled(step.schedule, target)
@@ -77,6 +76,15 @@ def run_steps(
         for buffer, old in before.items():
             assert np.array_equal(old.view(np.uint8), arrays[buffer].view(np.uint8)), f"{step.label} changed an input"
     return {buffer: array.copy() for buffer, array in arrays.items()}
+
+
+def _contents(buffer: Buffer, values: dict[Buffer, np.ndarray]) -> np.ndarray:
+    """What the buffer begins with."""
+    if buffer in values:
+        given = np.asarray(values[buffer], buffer.dtype).reshape(-1)
+        assert given.size == buffer.elements, (given.size, buffer)
+        return given
+    return np.full(buffer.elements, 0 if buffer.role == "status" else poison(buffer.dtype), buffer.dtype)
 
 
 def at(place: Place, arrays: dict[Buffer, np.ndarray]) -> np.ndarray:
@@ -107,9 +115,23 @@ def compiled(schedule: Schedule, target: Target) -> ctypes._CFuncPtr:
 
 def run_program(program: Program, values: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
     """The program's outputs for one array for each of its inputs; every buffer in guarded memory of its own."""
-    known = dict(zip(program.inputs, values, strict=True)) | program.constants
-    steps = [*program.preparations, *program.steps]
-    found = run_steps(steps, known, program.target, seed)
+    (outputs,) = run_programs([program], [values], seed)
+    return outputs
+
+
+def run_programs(
+    programs: Sequence[Program], values: Sequence[Sequence[np.ndarray]], seed: int = 0
+) -> list[list[np.ndarray]]:
+    """The outputs of several programs for one target, run in a row: an emulator then starts but once."""
+    known: dict[Buffer, np.ndarray] = {}
+    for program, arrays in zip(programs, values, strict=True):
+        known |= dict(zip(program.inputs, arrays, strict=True)) | program.constants
+    steps = [step for program in programs for step in (*program.preparations, *program.steps)]
+    found = run_steps(steps, known, programs[0].target, seed)
+    return [_outputs(program, found) for program in programs]
+
+
+def _outputs(program: Program, found: dict[Buffer, np.ndarray]) -> list[np.ndarray]:
     assert not found.get(program.status, np.zeros(1)).any(), "a value was refused"
     empty = (np.zeros(0, buffer.dtype) for buffer in program.outputs)
     return [
