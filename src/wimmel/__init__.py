@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 from wimmel import functional, geometry
 from wimmel.functional import *  # noqa: F403  (its static __all__ is the list)
 from wimmel.graph import Tensor, trace
-from wimmel.runtime import Compiled, Profile, compile, explain, grad, profile, value_and_grad
+from wimmel.runtime import (
+    Compiled,
+    Profile,
+    compile,
+    explain,
+    get_precision,
+    grad,
+    precision,
+    profile,
+    set_precision,
+    value_and_grad,
+)
 
 if TYPE_CHECKING:
     from wimmel import data, derivation, models, nn, report, train
@@ -68,6 +79,7 @@ __all__ = [
     "functional",
     "geometry",
     "get_num_threads",
+    "get_precision",
     "grad",
     "inspect",
     "load",
@@ -76,6 +88,7 @@ __all__ = [
     "nn",
     "num_threads",
     "optim",
+    "precision",
     "predict",
     "profile",
     "receptive_field",
@@ -83,6 +96,7 @@ __all__ = [
     "report",
     "schedules",
     "set_num_threads",
+    "set_precision",
     "trace",
     "train",
     "value_and_grad",

@@ -35,7 +35,7 @@ from wimmel.graph import Graph
 from wimmel.graph.tensor import Shape, Tensor
 
 
-def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset()) -> Program:
+def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset(), precision: str = "exact") -> Program:
     """The program of a graph.
 
     Parameters
@@ -45,8 +45,10 @@ def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset())
     stable : frozenset of int
         Positions of inputs whose arrays are replaced rather than written to: parameters. What depends on nothing else
         is computed once for each replacement.
+    precision : {"exact", "fast"}
+        Whether convolutions add up their products, or may be computed in ways that round more; see `choice`.
     """
-    return _Planner(graph, target).program(stable)
+    return _Planner(graph, target, precision).program(stable)
 
 
 def unsupported(graph: Graph) -> str | None:
@@ -71,9 +73,10 @@ def _counts(exponent: Tensor) -> bool:
 
 
 class _Planner:
-    def __init__(self, graph: Graph, target: Target) -> None:
+    def __init__(self, graph: Graph, target: Target, precision: str) -> None:
         self.graph = graph
         self.target = target
+        self.precision = precision
         self.regions = regions(graph)
         self.layouts = channels_last(self.regions)
         self.steps: list[Step] = []

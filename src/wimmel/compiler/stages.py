@@ -41,11 +41,11 @@ class Explanation:
 v3 = multiply(v1, v2) : float32; gives v3
     """
 
-    def __init__(self, graph: Graph, target: Target, stable: frozenset[int]) -> None:
+    def __init__(self, graph: Graph, target: Target, stable: frozenset[int], precision: str) -> None:
         self.graph = graph
         self.target = target
         self.reason = unsupported(graph)
-        self.program = None if self.reason else compiled(graph, target, stable)
+        self.program = None if self.reason else compiled(graph, target, stable, precision)
 
     @property
     def regions(self) -> str:
@@ -124,7 +124,7 @@ v3 = multiply(v1, v2) : float32; gives v3
 STAGES = ("graph", "regions", "layouts", "schedules", "memory", "loops", "llvm", "assembly")
 
 
-def print_stages(graph: Graph, target: Target, stable: frozenset[int]) -> None:
+def print_stages(graph: Graph, target: Target, stable: frozenset[int], precision: str) -> None:
     """Prints the stages that WIMMEL_EXPLAIN names, separated by commas, to the standard error stream."""
     wanted = [name.strip() for name in os.environ.get("WIMMEL_EXPLAIN", "").split(",") if name.strip()]
     if not wanted:
@@ -132,7 +132,7 @@ def print_stages(graph: Graph, target: Target, stable: frozenset[int]) -> None:
     unknown = [name for name in wanted if name not in STAGES]
     if unknown:
         raise ValueError(f"WIMMEL_EXPLAIN names {', '.join(unknown)}; the stages are: {', '.join(STAGES)}")
-    explanation = Explanation(graph, target, stable)
+    explanation = Explanation(graph, target, stable, precision)
     if explanation.program is None:
         print(explanation, file=sys.stderr)
         return

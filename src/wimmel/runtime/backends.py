@@ -56,10 +56,11 @@ def _delivered(result: np.ndarray, given: np.ndarray | None) -> np.ndarray:
     return given
 
 
-def _native(graph: Graph, stable: frozenset[int]) -> Runner:
+def _native(graph: Graph, stable: frozenset[int], precision: str) -> Runner:
     """Machine code for the whole graph. Where this machine or the graph does not allow it, the reference."""
     from wimmel.compiler import planning
     from wimmel.compiler.objects import NativeUnavailable
+    from wimmel.compiler.stages import print_stages
     from wimmel.compiler.targets import host
     from wimmel.runtime.native import NativeRunner, expect_workers
 
@@ -68,7 +69,8 @@ def _native(graph: Graph, stable: frozenset[int]) -> Runner:
     try:
         target = host()
         expect_workers()
-        run = NativeRunner(planning.compiled(graph, target, stable))
+        print_stages(graph, target, stable, precision)
+        run = NativeRunner(planning.compiled(graph, target, stable, precision))
     except NativeUnavailable as error:
         warnings.warn(f"wimmel runs on NumPy instead of machine code: {error}", RuntimeWarning, stacklevel=2)
         return _Reference(graph)
@@ -95,14 +97,14 @@ class _Native:
         return self._run.bound(values)
 
 
-BACKENDS: dict[str, Callable[[Graph, frozenset[int]], Runner]] = {
+BACKENDS: dict[str, Callable[[Graph, frozenset[int], str], Runner]] = {
     "native": _native,
-    "reference": lambda graph, stable: _Reference(graph),
+    "reference": lambda graph, stable, precision: _Reference(graph),
 }
 DEFAULT = "native"
 
 
-def prepared(graph: Graph, backend: str, stable: frozenset[int] = NOTHING) -> Runner:
+def prepared(graph: Graph, backend: str, stable: frozenset[int] = NOTHING, precision: str = "exact") -> Runner:
     """What runs the graph on the named backend.
 
     Parameters
@@ -112,6 +114,8 @@ def prepared(graph: Graph, backend: str, stable: frozenset[int] = NOTHING) -> Ru
         A key of `BACKENDS`.
     stable : frozenset of int
         Positions of inputs that are variables' values: never written to, only replaced.
+    precision : {"exact", "fast"}
+        See `get_precision`.
 
     Raises
     ------
@@ -119,7 +123,7 @@ def prepared(graph: Graph, backend: str, stable: frozenset[int] = NOTHING) -> Ru
         For a backend that does not exist.
     """
     check(backend)
-    return BACKENDS[backend](graph, stable)
+    return BACKENDS[backend](graph, stable, precision)
 
 
 def check(backend: str) -> None:

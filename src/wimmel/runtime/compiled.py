@@ -13,6 +13,7 @@ from wimmel.graph import CHANGES, Graph, Tensor, Trace, active_recording, flatte
 from wimmel.graph.structure import LEAF
 from wimmel.graph.tensor import as_operands
 from wimmel.runtime.backends import DEFAULT, Runner, check, prepared
+from wimmel.runtime.precision import checked, get_precision
 
 RECORDINGS = 128
 """How many recordings a function keeps; beyond that the oldest goes, so that an argument that is never the same twice,
@@ -31,15 +32,18 @@ class Compiled:
     ----------
     function : callable
     backend : str
+    precision : str or None
+        None for that of each call, `get_precision`.
     graph : Graph
         The simplified graph of the latest recording.
     """
 
-    def __init__(self, function: Callable[..., Any], backend: str = DEFAULT) -> None:
+    def __init__(self, function: Callable[..., Any], backend: str = DEFAULT, precision: str | None = None) -> None:
         if not callable(function):
             raise TypeError(f"compile was given {function!r}; it takes a function or a module, then example arguments")
         self.function = function
         self.backend = backend
+        self.precision = precision
         self.graph: Graph | None = None
         self._traces: dict[Any, tuple[Trace, Runner]] = {}
         self._shortcuts: dict[Any, _Shortcut] = {}
@@ -61,7 +65,7 @@ class Compiled:
             If `out` does not fit, or was given while a function is recorded.
         """
         if len(arguments) == 1 and not named and out is None and type(array := arguments[0]) is np.ndarray:
-            shortcut = self._shortcuts.get((array.shape, array.dtype))
+            shortcut = self._shortcuts.get((array.shape, array.dtype, self.precision or get_precision()))
             if shortcut is not None and shortcut.changes == CHANGES.count and active_recording() is None:
                 result = shortcut.run(array)
                 if result is not None:
@@ -101,17 +105,19 @@ class Compiled:
         if bound is not None and traced.is_counted():
             if len(self._shortcuts) >= RECORDINGS:
                 self._shortcuts.clear()
-            self._shortcuts[values[0].shape, values[0].dtype] = _Shortcut(changes, bound)
+            key = (values[0].shape, values[0].dtype, self.precision or get_precision())
+            self._shortcuts[key] = _Shortcut(changes, bound)
 
     def _recorded(self, structure: Any, arrays: list[np.ndarray], arguments: Any, named: Any) -> tuple[Trace, Runner]:
-        key = (structure, tuple((array.shape, array.dtype) for array in arrays))
+        precision = self.precision or get_precision()
+        key = (structure, precision, tuple((array.shape, array.dtype) for array in arrays))
         entry = self._traces.get(key)
         if entry is None or not entry[0].is_current():
             from wimmel.graph.rewrite import simplify
 
             # not under the lock: the function may wait for another thread that calls it too
             recorded = simplify(trace(self.function, *arguments, **named))
-            entry = (recorded, prepared(recorded.graph, self.backend, stable_inputs(recorded)))
+            entry = (recorded, prepared(recorded.graph, self.backend, stable_inputs(recorded), precision))
             self.graph = recorded.graph
             with self._lock:
                 self._traces.pop(key, None)
@@ -129,7 +135,9 @@ class _Shortcut:
     run: Callable[[np.ndarray], np.ndarray | None]
 
 
-def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT) -> Compiled:
+def compile(
+    function: Callable[..., Any], *examples: Any, backend: str = DEFAULT, precision: str | None = None
+) -> Compiled:
     """A function or module that runs as one graph, recorded anew for each set of argument shapes and dtypes.
 
     Parameters
@@ -142,6 +150,8 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
         If given, it is recorded for arguments like these right away.
     backend : {"native", "reference"}, default "native"
         Machine code for the whole graph, or the primitives' definitions one after another in NumPy.
+    precision : {"fast", "exact"}, optional
+        How machine code may compute convolutions; that of each call, `get_precision`, if not given.
 
     Returns
     -------
@@ -150,7 +160,7 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
     Raises
     ------
     ValueError
-        For an unknown backend, and whatever the function raises for arguments that do not fit.
+        For an unknown backend or precision, and whatever the function raises for arguments that do not fit.
 
     Examples
     --------
@@ -159,7 +169,7 @@ def compile(function: Callable[..., Any], *examples: Any, backend: str = DEFAULT
     array([2., 4., 6.])
     """
     check(backend)
-    compiled = Compiled(function, backend)
+    compiled = Compiled(function, backend, None if precision is None else checked(precision))
     if examples:
         compiled.record(*examples)
     return compiled

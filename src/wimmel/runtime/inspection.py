@@ -12,6 +12,7 @@ import numpy as np
 from wimmel.graph import Trace, flatten
 from wimmel.graph.tensor import as_operands
 from wimmel.runtime.compiled import Compiled, stable_inputs
+from wimmel.runtime.precision import get_precision
 
 if TYPE_CHECKING:
     from wimmel.compiler.stages import Explanation
@@ -45,7 +46,7 @@ def explain(function: Callable[..., Any], *examples: Any, **named: Any) -> Expla
     from wimmel.compiler.targets import host
 
     traced = _recorded(function, examples, named)
-    return Explanation(traced.graph, host(), stable_inputs(traced))
+    return Explanation(traced.graph, host(), stable_inputs(traced), get_precision())
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     reason = planning.unsupported(traced.graph)
     if reason:
         raise ValueError(f"there is no machine code to be timed: the graph holds {reason}")
-    run = NativeRunner(planning.compiled(traced.graph, host(), stable_inputs(traced)))
+    run = NativeRunner(planning.compiled(traced.graph, host(), stable_inputs(traced), get_precision()))
     arrays = _arrays(examples, named)
     return Profile(tuple(run.profile([*arrays, *(variable.value for variable in traced.variables)], rounds)))
 
