@@ -85,9 +85,12 @@ class Module:
     def __call__(
         self, *inputs: Any, training: bool | None = None, seed: Any = None, out: Any = None, **named: Any
     ) -> Any:
-        plain = len(inputs) == 1 and type(inputs[0]) is np.ndarray and not training and seed is None and not named
-        if plain and active_recording() is None:
-            return self._compiled("_inference", self._inferred)(inputs[0], out=out)
+        inference = self.__dict__.get("_inference")
+        plain = len(inputs) == 1 and type(inputs[0]) is np.ndarray and not (training or named) and seed is out is None
+        if plain and inference is not None and active_recording() is None:
+            result = inference.at_once(inputs[0])
+            if result is not None:
+                return result
         call = _call.get()
         inputs = tuple(_array_if_numbers(item) for item in inputs)
         leaves = flatten((inputs, named))[0]

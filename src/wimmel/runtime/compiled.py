@@ -64,12 +64,11 @@ class Compiled:
         ValueError
             If `out` does not fit, or was given while a function is recorded.
         """
-        if len(arguments) == 1 and not named and out is None and type(array := arguments[0]) is np.ndarray:
-            shortcut = self._shortcuts.get((array.shape, array.dtype, self.precision or get_precision()))
-            if shortcut is not None and shortcut.changes == CHANGES.count and active_recording() is None:
-                result = shortcut.run(array)
-                if result is not None:
-                    return result
+        plain = len(arguments) == 1 and type(arguments[0]) is np.ndarray and not named and out is None
+        if plain and active_recording() is None:
+            result = self.at_once(arguments[0])
+            if result is not None:
+                return result
         changes = CHANGES.count
         leaves, structure = flatten((arguments, named))
         if active_recording() is not None or any(isinstance(leaf, Tensor) for leaf in leaves):
@@ -87,6 +86,11 @@ class Compiled:
             value.flags.writeable = False  # a variable is replaced, never changed
             variable.write(value)
         return unflatten(traced.result, outputs[:count])
+
+    def at_once(self, array: np.ndarray) -> np.ndarray | None:
+        """The result for one array, where an earlier call paved the way and nothing has changed since; else None."""
+        shortcut = self._shortcuts.get((array.shape, array.dtype, self.precision or get_precision()))
+        return shortcut.run(array) if shortcut is not None and shortcut.changes == CHANGES.count else None
 
     def record(self, *arguments: Any, **named: Any) -> Trace:
         """The recording, simplified, for arguments of these shapes and dtypes; made if there is none yet."""

@@ -1,4 +1,4 @@
-"""How much rounding compiled convolutions may add: a word for a block of code, for the process, or from the environment."""
+"""How much rounding compiled convolutions may add: a word for a block of code, the process, or from the environment."""
 
 from __future__ import annotations
 
