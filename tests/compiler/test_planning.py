@@ -134,3 +134,14 @@ def test_raw_pictures_are_normalised_by_the_first_kernel(order: str) -> None:
     assert program.inputs[0] in first.buffers
     assert set(first.written) <= set(second.buffers)
     check(traced.graph, [pictures, *(variable.value for variable in traced.variables)], stable=frozenset((1, 2)))
+
+
+def test_a_product_that_is_read_turned_round_is_computed_turned_round() -> None:
+    """As the gradient by a linear layer's weight is: whoever reads it meets neighbours."""
+    random = np.random.default_rng(0)
+    x, g, w = (random.standard_normal(shape).astype(np.float32) for shape in ((7, 30), (7, 20), (20, 30)))
+    traced = trace(lambda x, g, w: w - 0.5 * (x.transpose() @ g).transpose(), x, g, w)
+    program = compiled(simplified(traced.graph), KNOWN["avx512"])
+    (last,) = [step for step in program.steps if step.label == "multiply subtract"]
+    assert type(last.schedule).__name__ == "ElementSchedule"
+    check(simplified(traced.graph), [x, g, w])

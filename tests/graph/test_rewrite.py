@@ -16,6 +16,8 @@ COLUMN = np.arange(3.0).reshape(3, 1)
 NUMBERS = np.array([0, 1, -1, 127, -128], np.int8)
 IMAGES = np.arange(24.0).reshape(2, 1, 3, 4)
 ONE_NUMBER = np.array(2.5)
+STRANGE = np.random.default_rng(0).choice([-2.0, -1, -0.0, 0, 1, 1, 2, np.nan, np.inf, -np.inf], (2, 3, 9, 7))
+COTANGENTS = np.random.default_rng(1).choice([-2.0, -0.0, 0, 1, 3, np.nan, np.inf], (2, 3, 9, 7))
 
 
 EXACT = [rule for rule in RULES if not rule.liberty]
@@ -48,6 +50,13 @@ def simplified_steps(function, *arrays):
 def piece(x, *bounds):
     start, stop, step = zip(*bounds, strict=True)
     return primitives.take_slice(x, start=start, stop=stop, step=step)
+
+
+def gated_pooling(z, g, kernel, stride):
+    """The gradient of a maximum pooling of a ReLU, by the ReLU's argument."""
+    windows = {"kernel": (kernel,) * 2, "stride": (stride,) * 2, "padding": ((0, 0),) * 2, "dilation": (1, 1)}
+    relu, outputs = primitives.maximum(z, 0), g.shape[2:]
+    return primitives.where(primitives.less(0, z), primitives.max_unpool(relu, g, outputs=outputs, **windows), 0)
 
 
 def padded(x, low, high, interior, value=0.0):
@@ -161,6 +170,10 @@ CASES = {
     ],
     "a flip of nothing does nothing": [(lambda x: array.flip(x, 1), COLUMN), (lambda x: array.flip(x, ()), MATRIX)],
     "a flip of a flip is one flip": [(lambda x: array.flip(array.flip(x, (0, 1)), 1), MATRIX)],
+    "what a ReLU lets through behind a maximum pooling's gradient, it lets through before": [
+        (lambda z, g: gated_pooling(z, g, 2, 2), STRANGE, COTANGENTS[:, :, :4, :3]),
+        (lambda z, g: gated_pooling(z, g, 3, 1), STRANGE, COTANGENTS[:, :, :7, :5]),
+    ],
     "a concatenation of one is that one": [(lambda x: array.concatenate([x], 1), MATRIX)],
     "a maximum of one element is that element": [
         (lambda x: array.max(x, 1), COLUMN),

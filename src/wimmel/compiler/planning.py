@@ -87,6 +87,7 @@ class _Planner:
         self.status = Buffer("int64", 1, "status")
         self.outputs: dict[Tensor, Buffer] = {}
         self.region: Region | None = None
+        self.turned = _read_turned(graph)
 
     def program(self, stable: frozenset[int]) -> Program:
         graph = self.graph
@@ -179,8 +180,17 @@ class _Planner:
             place = self.new_channels_last(tensor.shape, tensor.dtype.name, self.layouts[tensor])
         else:
             place = row_major(self.outputs.get(tensor) or self.scratch(tensor), tensor.shape)
+            if self.is_turned():
+                place = _turned(row_major(place.buffer, _turned(place).shape))
         self.places[tensor] = place
         return place
+
+    def is_turned(self) -> bool:
+        """Whether the region at hand is a product whose results are all read with rows and columns exchanged."""
+        region = self.region
+        if region is None or region.anchor is None or region.anchor.primitive.name != "matmul":
+            return False
+        return all(result in self.turned for result in region.results)
 
     def operands(self, region: Region) -> list[Place]:
         """The places of a region's operands, stretched to its shape."""
@@ -245,6 +255,23 @@ def _anchor(region: Region) -> Tensor:
 def _of_shape(place: Place, shape: Shape) -> Place:
     """A place in C order under another shape."""
     return Place(place.buffer, place.offset, shape, row_major(place.buffer, shape).strides)
+
+
+def _turned(place: Place) -> Place:
+    """With rows and columns exchanged."""
+    axes = range(len(place.shape))
+    return place.transposed((*axes[:-2], axes[-1], axes[-2]))
+
+
+def _read_turned(graph: Graph) -> set[Tensor]:
+    """The values that are read with rows and columns exchanged, and in no other way."""
+    turned: set[Tensor] = set()
+    otherwise: set[Tensor] = set(graph.outputs)
+    for node in graph.nodes():
+        axes = range(len(node.shape))
+        exchanges = node.primitive.name == "transpose" and node.attributes["axes"] == (*axes[:-2], *axes[-2:][::-1])
+        (turned if exchanges and len(axes) >= 2 else otherwise).update(node.inputs)
+    return turned - otherwise
 
 
 def _is_channels_last(place: Place) -> bool:
@@ -325,6 +352,9 @@ def _matmul(planner: _Planner, region: Region) -> None:
     a, b = (planner.of_dtype(source, anchor.dtype.name) for source in anchor.inputs)
     operands = planner.operands(region)
     results = [planner.result(result) for result in region.results]
+    if planner.is_turned():
+        a, b = _turned(b), _turned(a)
+        operands, results = [*map(_turned, operands)], [*map(_turned, results)]
     planner.add(matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name))
 
 

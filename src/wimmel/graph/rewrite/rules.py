@@ -21,6 +21,10 @@ from wimmel.graph.primitives import (
     divide,
     flip,
     identity,
+    less,
+    max_pool,
+    max_unpool,
+    maximum,
     multiply,
     pad,
     power,
@@ -60,6 +64,7 @@ def every_element(is_: Callable[[np.ndarray], np.ndarray | bool]) -> Callable[[n
 
 X, Y = Anything("x"), Anything("y")
 ZERO = Constant("zero", every_element(lambda value: value == 0))
+FLOOR, NOTHING = (Constant(name, ZERO.holds) for name in ("floor", "nothing"))
 POSITIVE_ZERO = Constant("zero", every_element(lambda value: (value == 0) & ~np.signbit(value)))
 ONE = Constant("one", every_element(lambda value: value == 1))
 TWO = Constant("two", every_element(lambda value: value == 2))
@@ -141,6 +146,18 @@ def _holds_all_of(dtype: np.dtype, other: np.dtype) -> bool:
         digits = np.iinfo(other).bits - (other.kind == "i")
         return digits <= np.finfo(dtype).nmant + 1
     return bool(np.can_cast(other, dtype, "safe"))
+
+
+# pooling
+
+
+def _gated_before(m: Match) -> Tensor | None:
+    """A window hands its cotangent to its maximum, which is above zero where the ReLU's argument is."""
+    if len({m.node.dtype, m.relu.dtype, m.x.dtype}) > 1 or m.node.shape != m.relu.shape or m.y.shape != m.relu.shape:
+        return None
+    windows = {name: value for name, value in m.unpooled.attributes.items() if name != "size"}
+    largest = max_pool(m.relu, **windows)
+    return max_unpool(m.relu, where(less(0, largest), m.x, 0), **windows)
 
 
 # moving elements
@@ -322,6 +339,19 @@ RULES: tuple[Rule, ...] = (
     Rule("where(True, x, y) is x", Made(where, (TRUE, X, Y)), lambda m: m.x),
     Rule("where(False, x, y) is y", Made(where, (FALSE, X, Y)), lambda m: m.y),
     Rule("where(c, x, x) is x", Made(where, (Anything("condition"), X, X)), lambda m: m.x),
+    # pooling
+    Rule(
+        "what a ReLU lets through behind a maximum pooling's gradient, it lets through before",
+        Made(
+            where,
+            (
+                Made(less, (ZERO, Y)),
+                Made(max_unpool, (Made(maximum, (Y, FLOOR), name="relu", swapped=True), X), name="unpooled"),
+                NOTHING,
+            ),
+        ),
+        _gated_before,
+    ),
     # broadcasting
     Rule("a broadcast to the same shape does nothing", Made(broadcast, (X,), when=_keeps_shape), lambda m: m.x),
     Rule("a broadcast of a broadcast is one broadcast", Made(broadcast, (inner(broadcast),)), _stretched),
