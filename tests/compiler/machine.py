@@ -18,6 +18,8 @@ from wimmel.compiler.steps import Buffer, Place, Schedule, Step
 from wimmel.compiler.targets import KNOWN, Target, runs_here
 
 PAGE = mmap.PAGESIZE
+THREADS = 3
+"""Tasks are said to run on one of so many, at random."""
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
 _engines = []
 
@@ -56,9 +58,10 @@ def run_steps(
     arrays: dict[Buffer, np.ndarray] = {}
     for place, (buffer, content) in enumerate(contents.items()):
         # alternating, so that both ends of something are tried
-        memory[buffer] = Guarded(buffer.bytes, at_end=bool((seed + place) % 2 == 0))
+        times = THREADS if buffer.role == "thread" else 1
+        memory[buffer] = Guarded(times * buffer.bytes, at_end=bool((seed + place) % 2 == 0))
         arrays[buffer] = memory[buffer].bytes.view(buffer.dtype)
-        arrays[buffer][:] = content
+        arrays[buffer][:] = np.tile(content, times)
     random = np.random.default_rng(seed)
     for step in steps:
         kernel = compiled(step.schedule, target)
@@ -72,7 +75,9 @@ def run_steps(
         block = np.array(words, np.int64)
         before = {buffer: arrays[buffer].copy() for buffer in step.buffers if buffer not in step.written}
         for task in random.permutation(step.tasks):
-            kernel(block.ctypes.data, int(task), int(task) + 1, 0)
+            for buffer in (buffer for buffer in step.buffers if buffer.role == "thread"):
+                arrays[buffer][:] = poison(buffer.dtype)
+            kernel(block.ctypes.data, int(task), int(task) + 1, int(random.integers(THREADS)))
         for buffer, old in before.items():
             assert np.array_equal(old.view(np.uint8), arrays[buffer].view(np.uint8)), f"{step.label} changed an input"
     return {buffer: array.copy() for buffer, array in arrays.items()}

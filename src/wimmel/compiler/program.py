@@ -60,6 +60,17 @@ class Program:
         """Every kernel needed, once, in the order of first use."""
         return tuple(dict.fromkeys(step.schedule for step in (*self.preparations, *self.steps)))
 
+    @property
+    def of_threads(self) -> tuple[Buffer, ...]:
+        """The buffers that every thread has for itself. No two are needed at the same time."""
+        buffers = (buffer for step in (*self.preparations, *self.steps) for buffer in step.buffers)
+        return tuple(dict.fromkeys(buffer for buffer in buffers if buffer.role == "thread"))
+
+    @property
+    def thread_bytes(self) -> int:
+        """How many bytes each thread needs for itself."""
+        return max((buffer.bytes for buffer in self.of_threads), default=0)
+
 
 def assembled(
     steps: Sequence[Step],
@@ -73,8 +84,8 @@ def assembled(
 ) -> Program:
     """The program of these steps: what can be done beforehand is set apart, and scratch buffers get their places."""
     prepared = _prepared_buffers(steps, {inputs[number] for number in stable}, set(constants))
-    preparations = [step for step in steps if all(buffer in prepared for buffer in step.written)]
-    remaining = [step for step in steps if any(buffer not in prepared for buffer in step.written)]
+    preparations = [step for step in steps if prepared.issuperset(_lasting(step.written))]
+    remaining = [step for step in steps if not prepared.issuperset(_lasting(step.written))]
     kept, kept_bytes = overlaid(preparations, keep=True)
     arena, arena_bytes = overlaid(remaining, without=prepared)
     return Program(
@@ -93,12 +104,18 @@ def _prepared_buffers(steps: Sequence[Step], stable: set[Buffer], constants: set
             writers.setdefault(buffer, []).append(step)
     prepared = {buffer for buffer in writers if buffer.role == "scratch"}
     while True:
+        known = prepared | stable | constants
         changing = {
             buffer
             for buffer in prepared
             for step in writers[buffer]
-            if any(other not in prepared and other not in stable and other not in constants for other in step.buffers)
+            if not known.issuperset(_lasting(step.buffers))
         }
         if not changing:
             return prepared
         prepared -= changing
+
+
+def _lasting(buffers: Sequence[Buffer]) -> list[Buffer]:
+    """Those that hold something before a step or after it."""
+    return [buffer for buffer in buffers if buffer.role != "thread"]

@@ -32,7 +32,9 @@ class Buffer:
     elements : int
     role : str
         ``input``, ``output`` (arrays from and for the caller), ``constant``, ``status`` (one int64 that a kernel sets
-        to a number other than 0 when it met something that must be refused), or ``scratch`` (a place in the arena).
+        to a number other than 0 when it met something that must be refused), ``scratch`` (a place in the arena), or
+        ``thread`` (as much for each thread that runs the step, one after another: a kernel finds its own by its thread's
+        number, and what a task leaves there is lost; one for a step at most).
     name : str
         For people.
     """

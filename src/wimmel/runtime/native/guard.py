@@ -66,7 +66,10 @@ def _run_once(
     steps = (*program.preparations, *program.steps)
     known = {**dict(zip(program.inputs, arrays, strict=True)), **program.constants}
     buffers = dict.fromkeys((*program.outputs, *(buffer for step in steps for buffer in step.buffers)))
-    memory = {buffer: _guarded(buffer, at_end, poison, known.get(buffer)) for buffer in buffers}
+    memory = {
+        buffer: _guarded(buffer, at_end, poison, known.get(buffer), threads if buffer.role == "thread" else 1)
+        for buffer in buffers
+    }
     locations = {buffer: (FIXED, array.ctypes.data) for buffer, array in memory.items()}
     table = table_of(steps, kernels, locations, 0, workers.address)
     words = aligned(table.words.nbytes).view(np.int64)
@@ -83,13 +86,13 @@ def _run_once(
     ]
 
 
-def _guarded(buffer: Buffer, at_end: bool, poison: int, values: np.ndarray | None) -> np.ndarray:
-    """The buffer's elements, flat, at the end or the beginning of memory of its own."""
-    page = mmap.PAGESIZE
-    pages = -(-buffer.bytes // page) + 2
+def _guarded(buffer: Buffer, at_end: bool, poison: int, values: np.ndarray | None, times: int) -> np.ndarray:
+    """So many times the buffer's elements, flat, at the end or the beginning of memory of its own."""
+    page, size = mmap.PAGESIZE, times * buffer.bytes
+    pages = -(-size // page) + 2
     memory = mmap.mmap(-1, pages * page)
-    start = (pages - 1) * page - buffer.bytes if at_end else page
-    array = np.frombuffer(memory, np.uint8, buffer.bytes, start)
+    start = (pages - 1) * page - size if at_end else page
+    array = np.frombuffer(memory, np.uint8, size, start)
     array[:] = poison
     array = array.view(buffer.dtype)
     if values is not None:

@@ -24,7 +24,7 @@ from wimmel.runtime.native.memory import aligned
 from wimmel.runtime.native.pool import workers
 from wimmel.runtime.native.preparations import Kept, Preparations
 from wimmel.runtime.native.tables import ARENA, ARRAYS, FIXED, Location, Table, table_of
-from wimmel.runtime.native.threads import get_num_threads
+from wimmel.runtime.native.threads import MOST_THREADS, get_num_threads
 
 C_ORDER_AND_ALIGNED = 0x101
 """The two of NumPy's flags that machine code relies on."""
@@ -55,6 +55,7 @@ class NativeRunner:
         self._kernels = kernels(program.schedules, program.target)
         self._workers = workers()
         self._most_tasks = max((step.tasks for step in program.steps), default=1)
+        self._thread_bytes = program.thread_bytes
 
         stable = sorted(program.stable)
         self._inputs = [(place, buffer.elements, np.dtype(buffer.dtype)) for place, buffer in enumerate(program.inputs)]
@@ -115,12 +116,15 @@ class NativeRunner:
         else:
             results, outputs = self._destinations(out, [*arrays, *prepared.arrays])
 
+        threads = self._threads()
         try:
             instance = self._idle.pop()
         except IndexError:
-            instance = self._new_instance(self._table)
+            instance = self._new_instance(self._table, threads)
+        if instance.threads < threads:
+            instance = self._new_instance(self._table, threads)
         self._bind(instance, prepared, arrays + outputs)
-        refused = self._workers.run(instance.call, self._threads())
+        refused = self._workers.run(instance.call, threads)
         self._idle.append(instance)
         if refused:
             raise Refused
@@ -147,15 +151,18 @@ class NativeRunner:
             if array.flags.num & C_ORDER_AND_ALIGNED != C_ORDER_AND_ALIGNED:
                 array = np.require(array, dtype, ["C", "A"])
             result = np.empty(shape, kind)
+            threads = 1 if alone else self._threads()
             try:
                 instance = idle.pop()
             except IndexError:
-                instance = self._new_instance(self._table)
+                instance = self._new_instance(self._table, threads)
+            if instance.threads < threads:
+                instance = self._new_instance(self._table, threads)
             bind(instance.memory, instance.arrays, id(array), id(result))
             if instance.prepared != number:
                 self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
                 instance.prepared = number
-            refused = run(instance.call, 1 if alone else self._threads())
+            refused = run(instance.call, threads)
             idle.append(instance)
             return None if refused else result
 
@@ -165,9 +172,10 @@ class NativeRunner:
         """What each step takes when they run one by one: its label and seconds, the least of some rounds."""
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
-        instance, steps = self._new_instance(self._table), self.program.steps
+        steps, threads = self.program.steps, self._threads()
+        instance = self._new_instance(self._table, threads)
         self._bind(instance, self._prepare(values), arrays + outputs)
-        words, first, threads = instance.words, int(instance.words[Call.STEPS]), self._threads()
+        words, first = instance.words, int(instance.words[Call.STEPS])
         words[Call.STEP_COUNT] = 0
         self._workers.run(instance.call, threads)
         words[Call.STEP_COUNT], words[Call.BINDING_COUNT] = 1, 0
@@ -259,9 +267,9 @@ class NativeRunner:
         kept = aligned(self.program.kept_bytes)
         steps = self.program.preparations
         if steps:
-            instance = self._new_instance(self._table_of(steps))
-            self._bind_prepared(instance, arrays, kept)
             threads = min(get_num_threads(), max(step.tasks for step in steps))
+            instance = self._new_instance(self._table_of(steps), threads)
+            self._bind_prepared(instance, arrays, kept)
             self._workers.provide(threads - 1)
             if self._workers.run(instance.call, threads):
                 raise Refused
@@ -269,10 +277,13 @@ class NativeRunner:
 
     # memory
 
-    def _new_instance(self, table: Table) -> _Instance:
-        words, arena = aligned(table.words.nbytes).view(np.int64), aligned(self.program.arena_bytes)
+    def _new_instance(self, table: Table, threads: int) -> _Instance:
+        words, own = aligned(table.words.nbytes).view(np.int64), self._thread_bytes
+        arena = aligned(self.program.arena_bytes + threads * own)
         table.place(words, arena.ctypes.data)
-        return _Instance(words, words.data, arena, words.ctypes.data, 8 * table.arrays)
+        return _Instance(
+            words, words.data, arena, words.ctypes.data, 8 * table.arrays, threads if own else MOST_THREADS
+        )
 
     def _table_of(self, steps: Sequence[Step]) -> Table:
         return table_of(steps, self._kernels, self._locations, self._array_count, self._workers.address)
@@ -285,6 +296,7 @@ class NativeRunner:
         return {
             **{buffer: (FIXED, array.ctypes.data) for buffer, array in self._constants.items()},
             **{buffer: (ARENA, begin) for buffer, begin in program.arena.items()},
+            **{buffer: (ARENA, program.arena_bytes) for buffer in program.of_threads},
             **{buffer: (kept, begin) for buffer, begin in program.kept.items()},
             **{buffer: (ARRAYS + place, 0) for place, buffer in enumerate(new)},
             **{buffer: (kept + 1 + place, 0) for place, buffer in enumerate(old)},
@@ -303,14 +315,16 @@ def release_memory() -> None:
 
 @dataclass
 class _Instance:
-    """The memory of one call: a table and an arena. ``arrays`` is where, in bytes, the table's arrays begin, and
-    ``prepared`` the number of the preparations it is bound to."""
+    """The memory of one call: a table, and an arena with what each thread has for itself behind it. ``arrays`` is where,
+    in bytes, the table's arrays begin, ``threads`` how many it will do for, and ``prepared`` the number of the
+    preparations it is bound to."""
 
     words: np.ndarray
     memory: memoryview
     arena: np.ndarray
     call: int
     arrays: int
+    threads: int
     prepared: int = -1
 
 
