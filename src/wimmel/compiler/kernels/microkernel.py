@@ -129,7 +129,7 @@ def zeros(builder: Builder, block: Block) -> list[Value]:
 def accumulate(
     builder: Builder,
     block: Block,
-    a: Value,
+    a: Value | Sequence[Value],
     b: Value | Sequence[Value],
     length: Number,
     accumulators: Sequence[Value],
@@ -144,8 +144,8 @@ def accumulate(
     ----------
     builder : Builder
     block : Block
-    a : Value
-        Pointer to the first element.
+    a : Value or sequence of Value
+        Pointer to the first element; or several, which each give as many of the block's pixels.
     b : Value or sequence of Value
         Pointer to the first vector; or several, which each give as many of the block's vectors.
     length : int or Value
@@ -158,26 +158,28 @@ def accumulate(
         For each vector, which lanes of b exist; the others count as zero.
     """
 
+    sources = [a] if isinstance(a, Value) else list(a)
     panels = [b] if isinstance(b, Value) else list(b)
-    wide = block.vectors // len(panels)
+    tall, wide = block.pixels // len(sources), block.vectors // len(panels)
 
     def steps(first: Number, count: int, taken: Sequence[Value]) -> list[Value]:
         values = list(taken)
-        start_a = builder.offset(a, first * a_step, block.kind)
+        start_a = [builder.offset(source, first * a_step, block.kind) for source in sources]
         start_b = [builder.offset(panel, first * b_step, block.kind) for panel in panels]
         for k in range(count):
             builder.fence()  # otherwise all loads of a turn come first, and there are not registers enough
             values = step(start_a, start_b, k, values)
         return values
 
-    def element(start: Value, k: int, p: int) -> Value:
-        return builder.broadcast(builder.load(start, p * a_pixel + k * a_step, block.scalar), block.lanes)
+    def element(start: Sequence[Value], k: int, p: int) -> Value:
+        place = p % tall * a_pixel + k * a_step
+        return builder.broadcast(builder.load(start[p // tall], place, block.scalar), block.lanes)
 
     def vector(start: Sequence[Value], k: int, v: int) -> Value:
         place = k * b_step + v % wide * block.lanes
         return builder.load(start[v // wide], place, block.vector, masks[v] if masks else None)
 
-    def step(start_a: Value, start_b: Sequence[Value], k: int, taken: list[Value]) -> list[Value]:
+    def step(start_a: Sequence[Value], start_b: Sequence[Value], k: int, taken: list[Value]) -> list[Value]:
         """What there is less of is loaded first, and stays while the others pass."""
         following = list(taken)
         across, along = range(block.vectors), range(block.pixels)
