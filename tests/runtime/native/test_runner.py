@@ -304,7 +304,7 @@ def test_many_threads_call_one_program() -> None:
 
     with num_threads(2), ThreadPoolExecutor(64) as pool:
         list(pool.map(work, range(64)))
-    assert 1 <= len(run._idle) <= 64
+    assert 1 <= len(run._instances.idle) <= 64
 
 
 def test_memory_is_used_again_and_can_be_released() -> None:
@@ -312,7 +312,7 @@ def test_memory_is_used_again_and_can_be_released() -> None:
     x, w, v = np.arange(10), np.arange(10) * 3, np.arange(10) * 7
     for _ in range(3):
         run([x, w, v])
-    (instance,) = run._idle
+    (instance,) = run._instances.idle
     arena = weakref.ref(instance.arena)
     del instance
     release_memory()

@@ -20,11 +20,12 @@ from wimmel.compiler.program import Program
 from wimmel.compiler.steps import Buffer, Step
 from wimmel.runtime.native import guard
 from wimmel.runtime.native.driver import ROW, Call
+from wimmel.runtime.native.instances import Instance, Instances
 from wimmel.runtime.native.memory import aligned
 from wimmel.runtime.native.pool import workers
 from wimmel.runtime.native.preparations import Kept, Preparations
-from wimmel.runtime.native.tables import ARENA, ARRAYS, FIXED, Location, Table, table_of
-from wimmel.runtime.native.threads import MOST_THREADS, get_num_threads
+from wimmel.runtime.native.tables import ARENA, ARRAYS, FIXED, Location, table_of
+from wimmel.runtime.native.threads import get_num_threads
 
 C_ORDER_AND_ALIGNED = 0x101
 """The two of NumPy's flags that machine code relies on."""
@@ -55,7 +56,6 @@ class NativeRunner:
         self._kernels = kernels(program.schedules, program.target)
         self._workers = workers()
         self._most_tasks = max((step.tasks for step in program.steps), default=1)
-        self._thread_bytes = program.thread_bytes
 
         stable = sorted(program.stable)
         self._inputs = [(place, buffer.elements, np.dtype(buffer.dtype)) for place, buffer in enumerate(program.inputs)]
@@ -71,11 +71,10 @@ class NativeRunner:
         self._new_count, self._array_count = len(new), len(new) + 1 + len(old)
         self._bind_new = struct.Struct(f"{len(new)}q").pack_into
         self._bind_old = struct.Struct(f"{1 + len(old)}q").pack_into
-        self._table = self._table_of(program.steps)
+        self._instances = self._instances_of(program.steps)
 
         self._preparations = Preparations(program)
         self._prepared: _Prepared | None = None
-        self._idle: list[_Instance] = []
         with _lock:
             _runners.add(self)
 
@@ -117,15 +116,10 @@ class NativeRunner:
             results, outputs = self._destinations(out, [*arrays, *prepared.arrays])
 
         threads = self._threads()
-        try:
-            instance = self._idle.pop()
-        except IndexError:
-            instance = self._new_instance(self._table, threads)
-        if instance.threads < threads:
-            instance = self._new_instance(self._table, threads)
+        instance = self._instances.take(threads)
         self._bind(instance, prepared, arrays + outputs)
         refused = self._workers.run(instance.call, threads)
-        self._idle.append(instance)
+        self._instances.give(instance)
         if refused:
             raise Refused
         if results is not outputs:
@@ -142,7 +136,7 @@ class NativeRunner:
         if place != 0:
             return None
         number, alone = self._prepare(values).number, self._most_tasks == 1
-        idle, run, bind = self._idle, self._workers.run, self._bind_new
+        take, give, run, bind = self._instances.take, self._instances.give, self._workers.run, self._bind_new
 
         def call(array: np.ndarray) -> np.ndarray | None:
             prepared = self._prepared
@@ -152,18 +146,13 @@ class NativeRunner:
                 array = np.require(array, dtype, ["C", "A"])
             result = np.empty(shape, kind)
             threads = 1 if alone else self._threads()
-            try:
-                instance = idle.pop()
-            except IndexError:
-                instance = self._new_instance(self._table, threads)
-            if instance.threads < threads:
-                instance = self._new_instance(self._table, threads)
+            instance = take(threads)
             bind(instance.memory, instance.arrays, id(array), id(result))
             if instance.prepared != number:
                 self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
                 instance.prepared = number
             refused = run(instance.call, threads)
-            idle.append(instance)
+            give(instance)
             return None if refused else result
 
         return call
@@ -173,7 +162,7 @@ class NativeRunner:
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         steps, threads = self.program.steps, self._threads()
-        instance = self._new_instance(self._table, threads)
+        instance = self._instances.new(threads)
         self._bind(instance, self._prepare(values), arrays + outputs)
         words, first = instance.words, int(instance.words[Call.STEPS])
         words[Call.STEP_COUNT] = 0
@@ -190,7 +179,7 @@ class NativeRunner:
 
     def release_memory(self) -> None:
         """Gives back what no call is using; the next one makes it anew."""
-        self._idle.clear()
+        self._instances.idle.clear()
         self._prepared = None
 
     # one call
@@ -201,13 +190,13 @@ class NativeRunner:
             self._workers.provide(threads - 1)
         return threads
 
-    def _bind(self, instance: _Instance, prepared: _Prepared, new: list[np.ndarray]) -> None:
+    def _bind(self, instance: Instance, prepared: _Prepared, new: list[np.ndarray]) -> None:
         self._bind_new(instance.memory, instance.arrays, *map(id, new))
         if instance.prepared != prepared.number:
             self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
             instance.prepared = prepared.number
 
-    def _bind_prepared(self, instance: _Instance, arrays: list[np.ndarray], kept: np.ndarray) -> None:
+    def _bind_prepared(self, instance: Instance, arrays: list[np.ndarray], kept: np.ndarray) -> None:
         self._bind_old(instance.memory, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
 
     def _destinations(
@@ -268,7 +257,7 @@ class NativeRunner:
         steps = self.program.preparations
         if steps:
             threads = min(get_num_threads(), max(step.tasks for step in steps))
-            instance = self._new_instance(self._table_of(steps), threads)
+            instance = self._instances_of(steps).new(threads)
             self._bind_prepared(instance, arrays, kept)
             self._workers.provide(threads - 1)
             if self._workers.run(instance.call, threads):
@@ -277,16 +266,9 @@ class NativeRunner:
 
     # memory
 
-    def _new_instance(self, table: Table, threads: int) -> _Instance:
-        words, own = aligned(table.words.nbytes).view(np.int64), self._thread_bytes
-        arena = aligned(self.program.arena_bytes + threads * own)
-        table.place(words, arena.ctypes.data)
-        return _Instance(
-            words, words.data, arena, words.ctypes.data, 8 * table.arrays, threads if own else MOST_THREADS
-        )
-
-    def _table_of(self, steps: Sequence[Step]) -> Table:
-        return table_of(steps, self._kernels, self._locations, self._array_count, self._workers.address)
+    def _instances_of(self, steps: Sequence[Step]) -> Instances:
+        table = table_of(steps, self._kernels, self._locations, self._array_count, self._workers.address)
+        return Instances(table, self.program.arena_bytes, self.program.thread_bytes)
 
     def _located(self, new: list[Buffer], old: list[Buffer]) -> dict[Buffer, Location]:
         program, kept = self.program, ARRAYS + len(new)
@@ -296,7 +278,7 @@ class NativeRunner:
         return {
             **{buffer: (FIXED, array.ctypes.data) for buffer, array in self._constants.items()},
             **{buffer: (ARENA, begin) for buffer, begin in program.arena.items()},
-            **{buffer: (ARENA, program.arena_bytes) for buffer in program.of_threads},
+            **dict.fromkeys(program.of_threads, (ARENA, program.arena_bytes)),
             **{buffer: (kept, begin) for buffer, begin in program.kept.items()},
             **{buffer: (ARRAYS + place, 0) for place, buffer in enumerate(new)},
             **{buffer: (kept + 1 + place, 0) for place, buffer in enumerate(old)},
@@ -311,21 +293,6 @@ def release_memory() -> None:
     with _lock:
         for runner in list(_runners):
             runner.release_memory()
-
-
-@dataclass
-class _Instance:
-    """The memory of one call: a table, and an arena with what each thread has for itself behind it. ``arrays`` is where,
-    in bytes, the table's arrays begin, ``threads`` how many it will do for, and ``prepared`` the number of the
-    preparations it is bound to."""
-
-    words: np.ndarray
-    memory: memoryview
-    arena: np.ndarray
-    call: int
-    arrays: int
-    threads: int
-    prepared: int = -1
 
 
 @dataclass(frozen=True, eq=False)
