@@ -58,6 +58,13 @@ def _delivered(result: np.ndarray, given: np.ndarray | None) -> np.ndarray:
 
 def _native(graph: Graph, stable: frozenset[int], precision: str) -> Runner:
     """Machine code for the whole graph. Where this machine or the graph does not allow it, the reference."""
+    from wimmel.compiler.rounding import to_nearest
+
+    with to_nearest():  # from the first import on, for modules hold numbers too
+        return _compiled(graph, stable, precision)
+
+
+def _compiled(graph: Graph, stable: frozenset[int], precision: str) -> Runner:
     from wimmel.compiler import planning
     from wimmel.compiler.objects import NativeUnavailable
     from wimmel.compiler.stages import print_stages

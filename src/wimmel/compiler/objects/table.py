@@ -13,6 +13,7 @@ from wimmel.compiler.language import Function
 from wimmel.compiler.objects import cache, identity
 from wimmel.compiler.objects.loading import load
 from wimmel.compiler.objects.workers import CompilationFailed, compile_modules
+from wimmel.compiler.rounding import to_nearest
 from wimmel.compiler.steps import Schedule
 from wimmel.compiler.targets import NativeUnavailable, Target, runs_here
 
@@ -62,7 +63,8 @@ def load_functions(functions: Mapping[str, Function], target: Target) -> dict[st
     NativeUnavailable, CompilationFailed
         As `kernels` does.
     """
-    texts = {name: llvm.module([replace(function, name=NAME)], target) for name, function in functions.items()}
+    with to_nearest():
+        texts = {name: llvm.module([replace(function, name=NAME)], target) for name, function in functions.items()}
     keys = {name: identity.of_text(text, target) for name, text in texts.items()}
     addresses = _addresses({keys[name]: (name, partial(str, text)) for name, text in texts.items()}, target)
     return {name: addresses[key] for name, key in keys.items()}
@@ -90,7 +92,11 @@ _Code = tuple[str, Callable[[], str]]
 
 
 def _kernel_of(schedule: Schedule, target: Target) -> _Code:
-    return repr(schedule), lambda: llvm.module([schedule.kernel(target, NAME)], target)
+    def text() -> str:
+        with to_nearest():
+            return llvm.module([schedule.kernel(target, NAME)], target)
+
+    return repr(schedule), text
 
 
 _loaded: dict[bytes, int] = {}

@@ -93,7 +93,7 @@ class Instances:
 
 
 def _make_room(size: int) -> None:
-    """Drops the idle instances that were not used for longest until the others, with one of this size, are in bounds."""
+    """Drops the idle instances not used for longest until the others, with one of this size, are within bounds."""
     with _lock:
         found = [(instance, owner) for owner in _all for instance in owner.idle]
         excess = size + sum(instance.size for instance, _ in found) - KEPT_BYTES
