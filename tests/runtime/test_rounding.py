@@ -1,4 +1,4 @@
-"""Code that is written while a thread rounds otherwise than to the nearest is the same, and so is what the cache keeps."""
+"""Code written while a thread rounds otherwise than to the nearest is the same, and so is what the cache keeps."""
 
 from __future__ import annotations
 
