@@ -28,8 +28,7 @@ wm.conv2d(np.zeros((1, 16, 32, 32), np.float32), np.zeros((32, 16, 3, 3), np.flo
 """
 RESNET50 = """
 import numpy as np, wimmel as wm
-from networks import ResNet50
-net = ResNet50().initialize(0)
+net = wm.models.resnet50(seed=0)
 net(np.zeros((1, 3, 224, 224), np.float32))
 """
 AGAIN = """
