@@ -112,5 +112,12 @@ def test_no_region_needs_itself_by_way_of_another() -> None:
     assert found[-1] == "subtract"
 
 
+def test_what_a_convolution_reads_is_not_computed_in_its_epilogue() -> None:
+    """Though it is of the result's shape, and added to the result."""
+    x, w = np.zeros((1, 4, 8, 8), np.float32), np.zeros((4, 4, 1, 1), np.float32)
+    assert names(lambda x, w: wm.conv2d(wm.tanh(x), w) + wm.tanh(x), x, w) == ["tanh", "convolution add"]
+    assert names(lambda x: wm.tanh(x) @ wm.tanh(x) + wm.tanh(x), w[:, :, 0, 0]) == ["tanh", "matmul add"]
+
+
 def test_views_stand_in_no_region() -> None:
     assert names(lambda x: wm.transpose(wm.reshape(x, (6, 2))), np.zeros((3, 4), np.float32)) == []

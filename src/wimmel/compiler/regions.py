@@ -69,14 +69,21 @@ class Region:
 
 @dataclass(eq=False)
 class _Draft:
-    """A region that still grows."""
+    """A region that still grows. A set of regions is a number with the bits of its members; regions that became one
+    have the bits of both."""
 
     number: int
     anchor: Tensor | None
     shape: Shape
+    bits: int
     nodes: list[Tensor] = field(default_factory=list)
+    """What it computes, the anchor among them."""
+    readers: list[Tensor] = field(default_factory=list)
+    """Nodes of other regions that read what it computes."""
     before: int = 0
-    """Bit i: region i must have run."""
+    """The regions that must have run: those it reads, those they read, and so on."""
+    looks: int = 0
+    """The regions that it reads otherwise than element by element: their results must have been stored."""
 
 
 def regions(graph: Graph) -> list[Region]:
@@ -105,176 +112,168 @@ class _Fusion:
         self.graph = graph
         self.nodes = graph.nodes()
         self.places = {node: place for place, node in enumerate(self.nodes)}
-        self.uses = Counter(source for node in self.nodes for source in node.inputs)
-        self.uses.update(graph.outputs)
+        self.bases: dict[Tensor, Tensor] = {}
+        for node in self.nodes:
+            self.bases[node] = self.bases[node.inputs[0]] if node.primitive.name in VIEWS else node
         self.numbers = count()
-        self.drafts: list[_Draft] = []
         self.home: dict[Tensor, _Draft] = {}
 
     def regions(self) -> list[Region]:
         claimed = self.claimed()
+        inside = {node for nodes in claimed.values() for node in nodes}
         for node in self.nodes:
             name = node.primitive.name
-            if name in SOURCES or name in VIEWS or node in claimed:
+            if name in SOURCES or name in VIEWS or node in inside:
                 continue
-            if name not in ELEMENTWISE:
-                self.open(node, claimed)
-            else:
+            if name in ELEMENTWISE:
                 self.place(node)
+            else:
+                self.open(node, claimed.get(node, ()))
         read = self.read_from_outside()
-        order = sorted(self.drafts, key=lambda draft: draft.number)
-        done, sorted_drafts = 0, []
-        while order:
-            ready = [draft for draft in order if not draft.before & ~done]
-            assert ready, "regions depend on each other in a circle"
-            sorted_drafts += ready
-            for draft in ready:
-                done |= 1 << draft.number
-            order = [draft for draft in order if not done >> draft.number & 1]
-        return [self.finished(draft, read) for draft in sorted_drafts]
+        return [self.finished(draft, read) for draft in self.in_order()]
 
-    def claimed(self) -> dict[Tensor, Tensor]:
-        """Elementwise nodes that nobody but one reduction needs, with that reduction: they run while it reads."""
-        claimed: dict[Tensor, Tensor] = {}
+    def claimed(self) -> dict[Tensor, Sequence[Tensor]]:
+        """For each reduction, the elementwise nodes that nobody else needs: they run while it reads."""
+        uses = Counter(source for node in self.nodes for source in node.inputs)
+        uses.update(self.graph.outputs)
+        claimed: dict[Tensor, Sequence[Tensor]] = {}
         for node in self.nodes:
             if node.primitive.name not in PRECEDED:
                 continue
-            pending = [node.inputs[0]]
+            found, pending = [], [node.inputs[0]]
             while pending:
                 source = pending.pop()
                 fits = source.primitive.name in ELEMENTWISE and source.shape == node.inputs[0].shape
-                if fits and source not in claimed and self.uses[source] == 1:
-                    claimed[source] = node
+                if fits and uses[source] == 1:
+                    found.append(source)
                     pending += source.inputs
+            claimed[node] = sorted(found, key=self.places.__getitem__)
         return claimed
 
-    def open(self, anchor: Tensor, claimed: dict[Tensor, Tensor]) -> None:
+    def open(self, anchor: Tensor, claimed: Sequence[Tensor]) -> None:
         """A region of the anchor, with what it claimed."""
-        preceded = anchor.primitive.name in PRECEDED
-        draft = _Draft(next(self.numbers), anchor, anchor.inputs[0].shape if preceded else anchor.shape)
-        if preceded:
-            draft.nodes = [node for node in self.nodes if claimed.get(node) is anchor]
-        self.drafts.append(draft)
-        self.home[anchor] = draft
-        for node in (*draft.nodes, anchor):
-            for source in node.inputs:
-                if claimed.get(source) is not anchor:
-                    self.depend(draft, self.needed(source))
+        draft = self.new(anchor, anchor.inputs[0].shape if anchor.primitive.name in PRECEDED else anchor.shape)
+        for node in (*claimed, anchor):
+            self.join(node, draft)
 
     def place(self, node: Tensor) -> None:
-        """The elementwise node joins the latest region that has one of its operands at hand, or opens one."""
-        needs = [self.needed(source) for source in node.inputs]
-        for draft in sorted(self.offers(node), key=lambda draft: -draft.number):
-            others = 0
-            for need in needs:
-                others |= need & ~(1 << draft.number)
-            if not self.needs(others, draft) and not self.looks_at(node, draft):
-                draft.nodes.append(node)
-                self.home[node] = draft
-                self.depend(draft, others)
-                for other in self.offers(node) - {draft}:
-                    self.merge(other, draft)
+        """The elementwise node joins the latest region that has one of its operands at hand, which then takes in the
+        others that have one; or it opens a region."""
+        read = self.read(node)
+        offers = {draft: None for draft, aligned in read if aligned and draft.shape == node.shape and _takes(draft)}
+        latest_first = sorted(offers, key=lambda draft: -draft.number)
+        for draft in latest_first:
+            if all(aligned if other is draft else not other.before & draft.bits for other, aligned in read):
+                self.join(node, draft)
+                for other in latest_first:
+                    if other is not draft:
+                        draft = self.merged(other, draft)
                 return
-        draft = _Draft(next(self.numbers), None, node.shape, [node])
-        self.drafts.append(draft)
-        self.home[node] = draft
-        for need in needs:
-            self.depend(draft, need)
+        self.join(node, self.new(None, node.shape))
 
-    def merge(self, draft: _Draft, into: _Draft) -> None:
-        """Makes one region of two over the same elements, if at most one has an anchor and none stands between."""
-        if (draft.anchor is not None and into.anchor is not None) or self.between(draft, into):
-            return
-        if any(self.looks_at(a, into) for a in draft.nodes) or any(self.looks_at(a, draft) for a in into.nodes):
-            return
-        into.nodes += draft.nodes
-        into.anchor = draft.anchor if into.anchor is None else into.anchor
-        for node in (*draft.nodes, *(() if draft.anchor is None else (draft.anchor,))):
-            self.home[node] = into
-        self.drafts.remove(draft)
-        gone = 1 << draft.number
-        for other in self.drafts:
-            if other.before & gone:
-                other.before = other.before & ~gone | (0 if other is into else 1 << into.number)
-        self.depend(into, draft.before & ~(1 << into.number))
-        for other in self.drafts:
-            if other.before >> into.number & 1:
-                other.before |= into.before
+    def new(self, anchor: Tensor | None, shape: Shape) -> _Draft:
+        number = next(self.numbers)
+        return _Draft(number, anchor, shape, 1 << number)
 
-    def between(self, first: _Draft, second: _Draft) -> bool:
-        """Whether a third region needs one of the two and is needed by the other."""
-        for a, b in ((first, second), (second, first)):
-            for other in self.drafts:
-                if other not in (a, b) and b.before >> other.number & 1 and other.before >> a.number & 1:
-                    return True
-        return False
-
-    def offers(self, node: Tensor) -> set[_Draft]:
-        """Regions over the node's shape in which one of its operands is computed."""
-        found = set()
+    def read(self, node: Tensor) -> list[tuple[_Draft, bool]]:
+        """The regions that compute what the node reads, and whether it needs just one element for one of its own."""
+        found = []
         for source in node.inputs:
-            draft = self.home.get(source)
-            if draft is None or draft.shape != node.shape or source.shape != node.shape:
-                continue
-            if draft.anchor is None or (draft.anchor.primitive.name in FOLLOWED and draft.anchor.dtype.kind == "f"):
-                found.add(draft)
+            origin = self.home.get(self.bases[source])
+            if origin is not None:
+                found.append((origin, self.bases[source] is source and source.shape == origin.shape))
         return found
 
-    def looks_at(self, node: Tensor, draft: _Draft) -> bool:
-        """Whether the node reads what the draft computes otherwise than element by element: then it must be stored."""
-        return any(
-            self.home.get(base(source)) is draft and (source.shape != draft.shape or base(source) is not source)
-            for source in node.inputs
-        )
+    def join(self, node: Tensor, draft: _Draft) -> None:
+        """The node becomes part of the draft."""
+        self.home[node] = draft
+        draft.nodes.append(node)
+        for origin, aligned in self.read(node):
+            if origin is not draft:
+                origin.readers.append(node)
+                if not aligned or node is draft.anchor:
+                    draft.looks |= origin.bits
+                self.wait(draft, origin)
 
-    def needed(self, source: Tensor) -> int:
-        """The region that writes what the source looks at, as a bit."""
-        draft = self.home.get(base(source))
-        return 0 if draft is None else 1 << draft.number
+    def wait(self, draft: _Draft, other: _Draft) -> None:
+        """Notes that the draft needs the other and what that needs; and so does whoever needs the draft."""
+        new, pending = other.before | other.bits, [draft]
+        while pending:
+            draft = pending.pop()
+            if new & ~draft.before:
+                draft.before |= new
+                pending += [self.home[reader] for reader in draft.readers]
 
-    def needs(self, regions: int, draft: _Draft) -> bool:
-        """Whether any of these regions must wait for the draft."""
-        return any(other.before >> draft.number & 1 for other in self.drafts if regions >> other.number & 1)
+    def merged(self, draft: _Draft, into: _Draft) -> _Draft:
+        """One region of two over the same elements, if at most one has an anchor, neither must have been stored for the
+        other, and none stands between; if not, the second."""
+        if draft.anchor is not None and into.anchor is not None:
+            return into
+        if draft.looks & into.bits or into.looks & draft.bits or self.between(draft, into) or self.between(into, draft):
+            return into
+        if len(draft.nodes) > len(into.nodes):  # the larger one stays, so that no node moves often
+            draft.number, draft, into = into.number, into, draft
+        for node in draft.nodes:
+            self.home[node] = into
+        into.nodes += draft.nodes
+        into.anchor = draft.anchor if into.anchor is None else into.anchor
+        into.bits |= draft.bits
+        into.looks |= draft.looks
+        into.before = (into.before | draft.before) & ~into.bits
+        into.readers = [node for node in (*into.readers, *draft.readers) if self.home[node] is not into]
+        for reader in into.readers:
+            self.wait(self.home[reader], into)
+        return into
 
-    def depend(self, draft: _Draft, regions: int) -> None:
-        """Notes that the draft needs the regions, and what they need; and so does whoever needs the draft."""
-        regions &= ~(1 << draft.number)
-        new = regions
-        for other in self.drafts:
-            if regions >> other.number & 1:
-                new |= other.before
-        if new & ~draft.before:
-            for other in self.drafts:
-                if other is draft or other.before >> draft.number & 1:
-                    other.before |= new
+    def between(self, first: _Draft, last: _Draft) -> bool:
+        """Whether a third region needs the first and is needed by the last."""
+        readers = (self.home[node] for node in first.readers) if last.before & first.bits else ()
+        return any(last.before & reader.bits for reader in readers if reader is not last)
+
+    def in_order(self) -> list[_Draft]:
+        """The drafts in rounds: each as soon as all it reads from is there."""
+        waits = Counter(self.home[node] for draft in set(self.home.values()) for node in draft.readers)
+        ready = [draft for draft in set(self.home.values()) if not waits[draft]]
+        order: list[_Draft] = []
+        while ready:
+            ready.sort(key=lambda draft: draft.number)
+            order += ready
+            freed = []
+            for reader in (self.home[node] for draft in ready for node in draft.readers):
+                waits[reader] -= 1
+                if not waits[reader]:
+                    freed.append(reader)
+            ready = freed
+        return order
 
     def read_from_outside(self) -> set[Tensor]:
         """What must be stored: graph outputs, and all that is read in another region or through a view."""
-        read = {base(output) for output in self.graph.outputs}
+        read = {self.bases[output] for output in self.graph.outputs}
         for node in self.nodes:
-            for source in node.inputs:
-                here, there = self.home.get(node), self.home.get(source)
-                if here is None or here is not there:
-                    read.add(base(source))
-        for draft in self.drafts:  # what a reduction claimed is read by itself alone
-            if draft.anchor is not None and draft.anchor.primitive.name in PRECEDED:
-                inner = set(draft.nodes)
-                for node in (*draft.nodes, draft.anchor):
-                    read.update(base(source) for source in node.inputs if source not in inner)
+            here = self.home.get(node)
+            read.update(
+                self.bases[source] for source in node.inputs if here is None or here is not self.home.get(source)
+            )
         return read
 
     def finished(self, draft: _Draft, read: set[Tensor]) -> Region:
         anchor = draft.anchor
-        if anchor is None or anchor.primitive.name in FOLLOWED:
-            followed = () if anchor is None else (anchor,)
-            nodes = sorted(draft.nodes, key=self.places.__getitem__)
-            results = [node for node in (*followed, *nodes) if node in read]
-            chain, operands = chain_of(nodes, results, followed)
-            return Region(anchor, chain, operands, tuple(results), draft.shape)
-        if anchor.primitive.name in PRECEDED:
-            chain, operands = chain_of(draft.nodes, [anchor.inputs[0]], ())
+        if anchor is not None and anchor.primitive.name not in FOLLOWED | PRECEDED:
+            return Region(anchor, Chain.identity(anchor.dtype.name), (), (anchor,), draft.shape)
+        nodes = sorted((node for node in draft.nodes if node is not anchor), key=self.places.__getitem__)
+        if anchor is not None and anchor.primitive.name in PRECEDED:
+            chain, operands = chain_of(nodes, [anchor.inputs[0]], ())
             return Region(anchor, chain, operands, (anchor,), draft.shape)
-        return Region(anchor, Chain.identity(anchor.dtype.name), (), (anchor,), draft.shape)
+        followed = () if anchor is None else (anchor,)
+        results = [node for node in (*followed, *nodes) if node in read]
+        chain, operands = chain_of(nodes, results, followed)
+        return Region(anchor, chain, operands, tuple(results), draft.shape)
+
+
+def _takes(draft: _Draft) -> bool:
+    """Whether elementwise code can be added to what the draft computes."""
+    anchor = draft.anchor
+    return anchor is None or (anchor.primitive.name in FOLLOWED and anchor.dtype.kind == "f")
 
 
 def chain_of(
