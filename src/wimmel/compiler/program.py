@@ -98,22 +98,20 @@ def _prepared_buffers(steps: Sequence[Step], stable: set[Buffer], constants: set
     """The scratch buffers that follow from stable inputs and constants alone."""
     if not stable:
         return set()
-    writers: dict[Buffer, list[Step]] = {}
+    touching: dict[Buffer, list[Step]] = {}
     for step in steps:
-        for buffer in step.written:
-            writers.setdefault(buffer, []).append(step)
-    prepared = {buffer for buffer in writers if buffer.role == "scratch"}
-    while True:
-        known = prepared | stable | constants
-        changing = {
-            buffer
-            for buffer in prepared
-            for step in writers[buffer]
-            if not known.issuperset(_lasting(step.buffers))
-        }
-        if not changing:
-            return prepared
-        prepared -= changing
+        for buffer in _lasting(step.buffers):
+            touching.setdefault(buffer, []).append(step)
+    lasting = stable | constants
+    pending = [buffer for buffer in touching if buffer.role != "scratch" and buffer not in lasting]
+    changing = set(pending)
+    while pending:
+        for step in touching[pending.pop()]:
+            for buffer in step.written:
+                if buffer.role == "scratch" and buffer not in changing:
+                    changing.add(buffer)
+                    pending.append(buffer)
+    return {buffer for buffer in touching if buffer.role == "scratch"} - changing
 
 
 def _lasting(buffers: Sequence[Buffer]) -> list[Buffer]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -33,8 +34,8 @@ class Buffer:
     role : str
         ``input``, ``output`` (arrays from and for the caller), ``constant``, ``status`` (one int64 that a kernel sets
         to a number other than 0 when it met something that must be refused), ``scratch`` (a place in the arena), or
-        ``thread`` (as much for each thread that runs the step, one after another: a kernel finds its own by its thread's
-        number, and what a task leaves there is lost; one for a step at most).
+        ``thread`` (as much for each thread that runs the step, one after another: a kernel finds its own by its
+        thread's number, and what a task leaves there is lost; one for a step at most).
     name : str
         For people.
     """
@@ -157,7 +158,7 @@ class Step:
     tasks: int
     label: str = ""
 
-    @property
+    @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """Every buffer it touches."""
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if isinstance(a, Place)))
