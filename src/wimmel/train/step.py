@@ -103,8 +103,9 @@ class TrainingStep:
         self._count = Variable(np.zeros((), np.int64), "step", trainable=False)
         self._state: dict[str, dict[str, Variable]] = {}
         self._run = compile(self._recorded, backend=backend)
-        for name in net.parameters():
-            self._state_of(name)
+        for name, variable in net.named_variables().items():
+            if variable.trainable:
+                self._state_of(name, variable)
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, learning_rate: float, key: np.ndarray) -> Outcome:
         """Makes one update, unless a number in it is not finite.
@@ -193,7 +194,7 @@ class TrainingStep:
             states: dict[str, dict[str, Value]] = {}
             for name, gradient in steps.items():
                 old = variables[name].read()
-                state = {part: variable.read() for part, variable in self._state_of(name).items()}
+                state = {part: variable.read() for part, variable in self._state_of(name, variables[name]).items()}
                 new, moved = self.optimizer.update(gradient, old, state, learning_rate, number)
                 parameters[name] = functional.cast(new, old.dtype)
                 states[name] = {part: functional.cast(value, state[part].dtype) for part, value in moved.items()}
@@ -208,10 +209,10 @@ class TrainingStep:
         factor = functional.minimum(1.0, self.clip_norm / (norm + 1e-6))
         return {name: gradient * functional.cast(factor, gradient.dtype) for name, gradient in gradients.items()}
 
-    def _state_of(self, name: str) -> dict[str, Variable]:
+    def _state_of(self, name: str, parameter: Variable) -> dict[str, Variable]:
         """What the optimiser remembers about a parameter; a new one begins with nothing, also in mid-training."""
         if name not in self._state:
-            initial = self.optimizer.initial(self.net.named_variables()[name].value)
+            initial = self.optimizer.initial(parameter.value)
             self._state[name] = {part: Variable(value, part, trainable=False) for part, value in initial.items()}
         return self._state[name]
 
