@@ -14,7 +14,8 @@ from compiler.views import drawn_place, only_that_place_was_written
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.convolution import conforms, plan_convolution
-from wimmel.compiler.steps import Buffer, Place, row_major
+from wimmel.compiler.kernels.winograd import widened
+from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs, output_sizes
 from wimmel.graph import primitives
@@ -142,34 +143,56 @@ def drawn_epilogue(random: np.random.Generator, name: str, dtype: str, shape: tu
     return Epilogue(Chain((dtype,) * 2, (Line("less", (0, 1), "bool"),), (2,)), lambda y: [y < other], operands)
 
 
-def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
-    """One convolution of small whole numbers, against the definition: no bit may differ."""
+def run(
+    case: Case,
+    dtype: str,
+    epilogue: str,
+    target: Target,
+    seed: int,
+    plan: Callable[..., list[Step]] = plan_convolution,
+    tile: int = 1,
+    tolerance: float = 0,
+) -> None:
+    """One convolution of small whole numbers, against the definition: no bit may differ, or no number by more than the
+    tolerance times the largest sum of |x| * |w|. ``tile`` is as `winograd.widened` takes it."""
     random = np.random.default_rng(seed)
     x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
     padding = case.settings["padding"]
     wider = int(random.integers(0, 2))
-    x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in padding))
+    halo = widened(padding, case.result[2:], tile)
+    x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in halo))
     weight_place = drawn_place(random, dtype, case.weight)
     after = drawn_epilogue(random, epilogue, dtype, case.result)
     expected = after.function(primitives.convolution.definition(x, weight, **case.settings))
     results = [
         within(random, kind, case.result, drawn_halo(random, len(padding))) for kind in after.chain.result_dtypes
     ]
-    steps = plan_convolution(x_place, weight_place, results, after.chain, after.places, **case.settings, target=target)
+    steps = plan(x_place, weight_place, results, after.chain, after.places, **case.settings, target=target)
     known = {x_place.buffer: elements(x_place, x, 0.0), weight_place.buffer: elements(weight_place, weight, np.nan)}
     arrays = run_steps(steps, known | after.known, target, seed)
     for place, array in zip(results, expected, strict=True):
-        np.testing.assert_array_equal(at(place, arrays), array)
+        if tolerance:
+            largest = primitives.convolution.definition(abs(x), abs(weight), **case.settings).max(initial=0)
+            np.testing.assert_allclose(at(place, arrays), array, rtol=1e-6, atol=tolerance * largest)
+        else:
+            np.testing.assert_array_equal(at(place, arrays), array)
         assert only_that_place_was_written(place, arrays)
 
 
-def convolved(x: np.ndarray, weight: np.ndarray, settings: dict[str, Any], target: Target) -> np.ndarray:
+def convolved(
+    x: np.ndarray,
+    weight: np.ndarray,
+    settings: dict[str, Any],
+    target: Target,
+    plan: Callable[..., list[Step]] = plan_convolution,
+    tile: int = 1,
+) -> np.ndarray:
     """In float32, without an epilogue."""
     shape = primitives.convolution.result(x, weight, **settings)[0]
-    x_place = with_halo("float32", x.shape, settings["padding"])
+    x_place = with_halo("float32", x.shape, widened(settings["padding"], shape[2:], tile))
     weight_place = row_major(Buffer("float32", weight.size), weight.shape)
     result = with_halo("float32", shape, ((0, 0),) * (len(shape) - 2))
-    steps = plan_convolution(x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target)
+    steps = plan(x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target)
     known = {
         x_place.buffer: elements(x_place, x.astype(np.float32), 0.0),
         weight_place.buffer: weight.astype(np.float32).reshape(-1),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from wimmel.compiler.kernels import winograd_costs
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Tensor
 
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
-    """The algorithm for a convolution or one of its gradients: ``direct``.
+    """The algorithm for a convolution or one of its gradients: ``direct``, ``winograd 2x2`` or ``winograd 4x4`` (by
+    the tile of outputs).
 
     Parameters
     ----------
@@ -17,4 +19,7 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     precision : {"exact", "fast"}
         ``exact`` allows only sums of products in their order: ``direct``.
     """
+    faces = ("convolution", "convolution_input_gradient")
+    if precision == "fast" and anchor.primitive.name in faces and (tile := winograd_costs.tile_for(anchor, target)):
+        return f"winograd {tile}x{tile}"
     return "direct"

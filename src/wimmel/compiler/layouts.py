@@ -3,9 +3,9 @@ last, with a halo of zeros around each picture where a convolution looks beyond 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from wimmel.compiler.kernels import input_gradient
+from wimmel.compiler.kernels import input_gradient, winograd, winograd_costs
 from wimmel.compiler.regions import Region, base
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Tensor
@@ -23,28 +23,30 @@ def pictures(anchor: Tensor) -> tuple[Tensor, ...]:
     return ()
 
 
-def halos(anchor: Tensor) -> tuple[Pairs | None, ...]:
-    """For each of `pictures`, how many zeros around it the kernel reads; None where it asks for none."""
-    attributes = anchor.attributes
+def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
+    """For each of `pictures`, how many zeros around it the algorithm's kernel reads; None where it asks for none."""
+    attributes, tile = anchor.attributes, winograd_costs.TILES.get(algorithm, 1)
     match anchor.primitive.name:
         case "convolution":
-            return (attributes["padding"],)
+            return (winograd.widened(attributes["padding"], anchor.shape[2:], tile),)
         case "convolution_input_gradient":
             g, w = anchor.inputs
-            return (input_gradient.input_gradient_halo(g.shape, w.shape, **attributes),)
+            halo = input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
+            return (winograd.widened(halo, anchor.shape[2:], tile),)
         case "convolution_weight_gradient":
             return attributes["padding"], None
     return tuple(None for _ in pictures(anchor))
 
 
-def channels_last(regions: Sequence[Region]) -> dict[Tensor, Pairs | None]:
-    """The values to be stored channels last, with the halo that their readers need (None: none)."""
+def channels_last(regions: Sequence[Region], algorithm: Callable[[Tensor], str]) -> dict[Tensor, Pairs | None]:
+    """The values to be stored channels last, with the halo that their readers need (None: none); `algorithm` tells by
+    which an anchor is computed."""
     found: dict[Tensor, Pairs | None] = {}
     for region in regions:
         anchor = region.anchor
         if anchor is None or not (read := pictures(anchor)):
             continue
-        for picture, halo in zip(read, halos(anchor), strict=True):
+        for picture, halo in zip(read, halos(anchor, algorithm(anchor)), strict=True):
             if base(picture) is picture:
                 found[picture] = _united(found.get(picture), halo)
         if anchor.primitive.name != "convolution_weight_gradient":

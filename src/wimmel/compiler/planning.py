@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from wimmel.compiler.chain import Chain, Line
+from wimmel.compiler.choice import algorithm
 from wimmel.compiler.kernels import (
     argmax,
     border,
@@ -24,6 +26,8 @@ from wimmel.compiler.kernels import (
     random,
     reduction,
     weight_gradient,
+    winograd,
+    winograd_costs,
 )
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.program import Program, assembled
@@ -78,7 +82,7 @@ class _Planner:
         self.target = target
         self.precision = precision
         self.regions = regions(graph)
-        self.layouts = channels_last(self.regions)
+        self.layouts = channels_last(self.regions, self.algorithm)
         self.steps: list[Step] = []
         self.places: dict[Tensor, Place] = {}
         self.halos: dict[Buffer, Pairs] = {}
@@ -108,6 +112,10 @@ class _Planner:
                 self.copy(self.place(tensor), row_major(buffer, tensor.shape))
         shapes = [tensor.shape for tensor in graph.outputs]
         return assembled(self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target)
+
+    def algorithm(self, anchor: Tensor) -> str:
+        """By which the anchor of a region is computed."""
+        return algorithm(anchor, self.target, self.precision)
 
     # places
 
@@ -237,7 +245,7 @@ class _Planner:
         """The pictures that the region's anchor reads, as it needs them."""
         anchor = _anchor(region)
         dtype = anchor.dtype.name if anchor.primitive.name.startswith("convolution") else None
-        read = zip(pictures(anchor), halos(anchor), strict=True)
+        read = zip(pictures(anchor), halos(anchor, self.algorithm(anchor)), strict=True)
         return [self.in_channels_last(picture, halo, dtype) for picture, halo in read]
 
     def of_dtype(self, tensor: Tensor, dtype: str) -> Place:
@@ -304,7 +312,7 @@ def _convolution(planner: _Planner, region: Region) -> None:
     (x,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
-    plan: _Plan = depthwise.plan_depthwise if _is_depthwise(anchor) else convolution.plan_convolution
+    plan: _Plan = depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
     planner.add(
         plan(x, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )
@@ -317,7 +325,9 @@ def _input_gradient(planner: _Planner, region: Region) -> None:
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
     plan: _Plan = (
-        depthwise.plan_depthwise_input_gradient if _is_depthwise(anchor) else input_gradient.plan_input_gradient
+        depthwise.plan_depthwise_input_gradient
+        if _is_depthwise(anchor)
+        else partial(input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
     )
     planner.add(
         plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
@@ -331,6 +341,12 @@ def _weight_gradient(planner: _Planner, region: Region) -> None:
     if _is_depthwise(anchor):
         plan = depthwise_weights.plan_depthwise_weight_gradient
     planner.add(plan(x, g, planner.result(anchor), **_geometry(anchor), target=planner.target, label=region.name))
+
+
+def _plan_of_algorithm(planner: _Planner, anchor: Tensor) -> _Plan:
+    """What plans a convolution by the algorithm chosen for the anchor."""
+    tile = winograd_costs.TILES.get(planner.algorithm(anchor))
+    return partial(winograd.plan_winograd, tile=tile) if tile else convolution.plan_convolution
 
 
 def _is_depthwise(anchor: Tensor) -> bool:

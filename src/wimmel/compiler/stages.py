@@ -6,10 +6,12 @@ import dataclasses
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from wimmel.compiler import llvm
 from wimmel.compiler.chain import Chain
+from wimmel.compiler.choice import algorithm
 from wimmel.compiler.layouts import channels_last
 from wimmel.compiler.planning import compiled, unsupported
 from wimmel.compiler.printing import to_text
@@ -44,6 +46,7 @@ v3 = multiply(v1, v2) : float32; gives v3
     def __init__(self, graph: Graph, target: Target, stable: frozenset[int], precision: str) -> None:
         self.graph = graph
         self.target = target
+        self.precision = precision
         self.reason = unsupported(graph)
         self.program = None if self.reason else compiled(graph, target, stable, precision)
 
@@ -61,7 +64,8 @@ v3 = multiply(v1, v2) : float32; gives v3
     @property
     def layouts(self) -> str:
         """The values that are stored channels last, with the zeros around them. All else is in C order."""
-        found = channels_last(regions(self.graph))
+        chosen = partial(algorithm, target=self.target, precision=self.precision)
+        found = channels_last(regions(self.graph), chosen)
         return "\n".join(f"{_named(tensor)} : channels last, halo {halo or 0}" for tensor, halo in found.items())
 
     @property

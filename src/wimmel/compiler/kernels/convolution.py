@@ -44,9 +44,6 @@ class ConvolutionSchedule:
         Elements from one channel of the input to the next.
     merged : bool
         Whether the taps of a row and the channels are one run of neighbouring elements.
-    weights_first : bool
-        Whether all pictures are done for one block of outputs before the next block (large weights), or all blocks
-        for one picture.
     chain : Chain
         The epilogue; its first input is the sum of products.
     operands, results : tuple of (int, int)
@@ -64,7 +61,6 @@ class ConvolutionSchedule:
     columns: int
     channel: int
     merged: bool
-    weights_first: bool
     chain: Chain
     operands: tuple[tuple[int, int], ...]
     results: tuple[tuple[int, int], ...]
@@ -143,7 +139,7 @@ def plan_convolution(
     packed, steps = plan_packing(grouped, 1, block, target)
     merged = groups == 1 and dilation[2] == 1 and channels > 0 and columns == channels
     schedule = ConvolutionSchedule(
-        block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, False, chain, (), ()
+        block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, chain, (), ()
     )
     panel = length * block.outputs
     return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, pictures, sizes, target, label)]
@@ -168,7 +164,7 @@ def plan_products(
     packed matrix of the next picture lies `by_picture` elements further."""
     ones = (1, 1, 1)
     schedule = ConvolutionSchedule(
-        block, 1, 0, outputs, ones, ones, ones, a.strides[4], a.strides[1], False, False, chain, (), ()
+        block, 1, 0, outputs, ones, ones, ones, a.strides[4], a.strides[1], False, chain, (), ()
     )
     sizes = (1, 1, pixels)
     panel = inner * block.outputs
@@ -230,7 +226,6 @@ def _step(
     blocks = -(-schedule.outputs // block.outputs)
     schedule = replace(
         schedule,
-        weights_first=schedule.groups * blocks * panel * bytes_of(block.kind) > target.l2_bytes // 2,
         operands=tuple((place.strides[4], place.strides[1]) for place in operands),
         results=tuple((place.strides[4], 1) for place in results),
     )
@@ -244,12 +239,40 @@ def _step(
     if column_parts == 1:
         rows_of_task = min(rows, max(1, TASK_PRODUCTS // (width * products)))
     row_parts = -(-rows // rows_of_task)
-    numbers = [pictures, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
+    units = pictures * row_parts * column_parts
+    read = rows_of_task * schedule.stride[1] * columns * schedule.stride[2] * schedule.columns
+    weights = schedule.groups * blocks * panel * (pictures if by_picture else 1)
+    at_once = units_of_chunk(units, read * bytes_of(block.kind), weights * bytes_of(block.kind), parts, target)
+    chunks = -(-units // at_once)
+    numbers = [units, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
+    numbers.append(at_once)
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
-    tasks = pictures * schedule.groups * parts * row_parts * column_parts
+    tasks = chunks * schedule.groups * parts * at_once
     return Step(schedule, (x, packed, *results, *operands, *numbers), written, tasks, label)
+
+
+def units_of_chunk(units: int, read: int, weights: int, parts: int, target: Target) -> int:
+    """How many units of work, each so many bytes of the input, are done for one part of the outputs before the next.
+
+    A chunk that the second-level cache holds is read from memory once, but all weights are read for every chunk; with
+    all units in one chunk it is the other way round.
+
+    Examples
+    --------
+    >>> from wimmel.compiler.targets import KNOWN
+    >>> units_of_chunk(100, 2**17, 2**16, 8, KNOWN["avx512"])  # small weights
+    4
+    >>> units_of_chunk(100, 2**13, 2**25, 8, KNOWN["avx512"])  # large ones
+    100
+    """
+    room = target.l2_bytes // 2
+    chunk = max(1, min(units, room // max(read, 1)))
+    chunks = -(-units // chunk)
+    by_chunk = units * read + weights * (chunks if weights > room else 1)
+    by_part = units * read * (parts if units * read > room else 1) + weights
+    return -(-units // chunks) if by_chunk <= by_part else units
 
 
 def together(block: Block, blocks: int, target: Target) -> int:
@@ -282,19 +305,22 @@ class _Convolution:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "pp" + "p" * count + "i" * 12 + "iii" * (1 + count))
+        words = builder.arguments(argument, "pp" + "p" * count + "i" * 13 + "iii" * (1 + count))
         self.x, self.packed, *pointers = words[: 2 + count]
         words = words[2 + count :]
-        self.pictures, self.depth, self.height, self.width, self.parts, rows_of_task, self.row_parts = words[:7]
-        columns, self.column_parts, self.panel, self.packed_picture, self.length = words[7:12]
-        strides = [words[12 + 3 * i : 15 + 3 * i] for i in range(1 + count)]
+        self.units, self.depth, self.height, self.width, self.parts, rows_of_task, self.row_parts = words[:7]
+        columns, self.column_parts, self.panel, self.packed_picture, self.length, self.of_chunk = words[7:13]
+        strides = [words[13 + 3 * i : 16 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
 
         def task(number: Value) -> None:
-            picture, group, part, row_part, column_part = self.decoded(number)
+            unit, group, part = self.decoded(number)
+            column_part, lines = unit % self.column_parts, unit // self.column_parts
+            row_part, picture = lines % self.row_parts, lines // self.row_parts
             first = row_part * rows_of_task
             last = builder.minimum(first + rows_of_task, self.depth * self.height)
+            last = builder.select(builder.compare("lt", unit, self.units), last, first)  # the last chunk may be smaller
             self.left = column_part * columns
             is_last = builder.compare("eq", column_part, self.column_parts - 1)
             self.right = builder.select(is_last, self.width, self.left + columns)
@@ -309,16 +335,11 @@ class _Convolution:
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def decoded(self, number: Value) -> tuple[Number, Number, Number, Number, Number]:
-        """Picture, group, part of the blocks of outputs, part of the rows and part of the columns of a task."""
-        schedule = self.schedule
-        across, number = number % self.column_parts, number // self.column_parts
-        along, number = number % self.row_parts, number // self.row_parts
-        if schedule.weights_first:
-            picture, number = number % self.pictures, number // self.pictures
-            return picture, number // self.parts, number % self.parts, along, across
+    def decoded(self, number: Value) -> tuple[Number, Number, Number]:
+        """Unit of the work, group, and part of the blocks of outputs of a task: chunk by chunk of units."""
+        unit, number = number % self.of_chunk, number // self.of_chunk
         part, number = number % self.parts, number // self.parts
-        return number // schedule.groups, number % schedule.groups, part, along, across
+        return number // self.schedule.groups * self.of_chunk + unit, number % self.schedule.groups, part
 
     def wide(self, number: Number, rows: Callable[..., None]) -> None:
         """Rows of at least `FEWEST` pixels, for one block of outputs; the last one may need fewer vectors."""

@@ -6,7 +6,7 @@ guide to convolution arithmetic for deep learning" (2016), section 4."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -86,6 +86,7 @@ def plan_input_gradient(
     groups: int,
     target: Target,
     label: str = "",
+    plan: Callable[..., list[Step]] = plan_convolution,
 ) -> list[Step]:
     """The steps of an input gradient: a convolution for each phase.
 
@@ -102,6 +103,8 @@ def plan_input_gradient(
         The chain's other inputs, stretched to the results' shape.
     size, stride, padding, dilation, groups
         Those of the convolution.
+    plan : callable
+        What plans the convolutions.
     """
     axes = range(len(size))
     steps: list[Step] = []
@@ -124,7 +127,7 @@ def plan_input_gradient(
             (channels * groups, outputs, *(phase.taps for phase in chosen)),
             (by_channel, by_output, *(-by_tap[axis] * chosen[axis].apart for axis in axes)),
         )
-        steps += plan_convolution(
+        steps += plan(
             g, turned, outcomes, chain, others, (1,) * len(size), tuple((-phase.start, 0) for phase in chosen),
             tuple(phase.dilation for phase in chosen), groups, target, label, by_group=outputs * by_output,
         )  # fmt: skip

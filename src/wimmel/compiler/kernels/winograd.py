@@ -1,0 +1,229 @@
+"""Winograd convolution, F(2x2, 3x3) and F(4x4, 3x3): squares of 2x2 or 4x4 outputs by way of 16 or 36 products for each
+channel, where direct convolution takes 36 or 144. What is planned here: transformed weights, then one kernel that
+transforms the data of some tiles, multiplies, and transforms back, all within a core's caches. Lavin and Gray, "Fast
+Algorithms for Convolutional Neural Networks" (2015)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.convolution import padded
+from wimmel.compiler.kernels.microkernel import FEWEST, MOST, WORTH, Block
+from wimmel.compiler.kernels.packing import plan_packing
+from wimmel.compiler.kernels.winograd_kernel import WinogradKernel, WinogradWeightsKernel
+from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
+from wimmel.compiler.language import Function
+from wimmel.compiler.steps import Argument, Buffer, Place, Step, bytes_of
+from wimmel.compiler.targets import Target
+from wimmel.geometry import Pairs
+from wimmel.graph.tensor import Shape
+
+TRANSFORMS: dict[int, Transforms] = {2: F2, 4: F4}
+"""By the side of a tile of outputs."""
+
+ROWS_OF_TASK = 64
+"""Rows of weights that one task transforms."""
+
+ENOUGH_TASKS, PART = 8, 64
+"""Where there are fewer groups of tiles than this, outputs are shared out too, in parts of at least so many: each part
+transforms the data anew."""
+
+MANY_TILES = 64
+"""Tiles that make it worthwhile to fetch weights from memory."""
+
+LINE = 16
+"""Elements of a cache line, by an odd multiple of which planes lie apart: so they meet in no set of a cache."""
+
+
+@dataclass(frozen=True)
+class WinogradWeightsSchedule:
+    """Weights transformed: rows of neighbouring outputs, 3x3 of them for each channel, become n x n planes of rows.
+
+    Attributes
+    ----------
+    tile : int
+        Outputs along a side.
+    outputs, lanes : int
+        In a row, and of a vector.
+    """
+
+    tile: int
+    outputs: int
+    lanes: int
+
+    def kernel(self, target: Target, name: str) -> Function:
+        return WinogradWeightsKernel(self, TRANSFORMS[self.tile], target, name).write()
+
+
+@dataclass(frozen=True)
+class WinogradSchedule:
+    """What the code depends on.
+
+    Attributes
+    ----------
+    tile : int
+        Outputs along a side: 2 or 4.
+    block : Block
+        Of the micro-kernel; its pixels are tiles.
+    channels, outputs : int
+    lanes : int
+        Channels in a vector while data are transformed.
+    columns : int
+        Elements from one column of the input to the next.
+    row : int
+        Elements from one tile to the next of the transformed data.
+    chain : Chain
+        The epilogue; its first input is the convolution.
+    operands, results : tuple of (int, int)
+        For each of the chain's other inputs and each of its results: elements from column to column, and from output
+        to output.
+    """
+
+    tile: int
+    block: Block
+    channels: int
+    outputs: int
+    lanes: int
+    columns: int
+    row: int
+    chain: Chain
+    operands: tuple[tuple[int, int], ...]
+    results: tuple[tuple[int, int], ...]
+
+    def kernel(self, target: Target, name: str) -> Function:
+        return WinogradKernel(self, TRANSFORMS[self.tile], target, name).write()
+
+
+def widened(padding: Pairs, outputs: Shape, tile: int) -> Pairs:
+    """The halo of zeros that whole tiles read: as wide as the padding, and behind it what the last tiles read more."""
+    return tuple((before, behind + -size % tile) for (before, behind), size in zip(padding, outputs, strict=True))
+
+
+def plan_winograd(
+    x: Place,
+    weight: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    stride: Shape,
+    padding: Pairs,
+    dilation: Shape,
+    groups: int,
+    target: Target,
+    label: str = "",
+    by_group: int | None = None,
+    tile: int = 4,
+) -> list[Step]:
+    """The steps of a convolution with 3x3 taps over two axes, stride and dilation 1, and one group; as
+    `convolution.plan_convolution` takes it, but for the halo around x, which `widened` tells, and ``tile``, the outputs
+    along the side of a tile: 2 or 4."""
+    assert weight.shape[2:] == (3, 3) and groups == math.prod(stride) == math.prod(dilation) == 1
+    shape = results[0].shape
+    if 0 in shape:
+        return []
+    outputs, channels, kind = weight.shape[0], weight.shape[1], x.kind
+    height, width = shape[2:]
+    down, across = -(-height // tile), -(-width // tile)
+    tiles = shape[0] * down * across
+    block = _block(target, kind, outputs, channels, tile, tiles)
+    weights, plane, steps = _transformed_weights(weight, block, tile, target)
+
+    lanes = target.lanes(kind)
+    while lanes > channels:
+        lanes //= 2
+    schedule = WinogradSchedule(
+        tile, block, channels, outputs, lanes, x.strides[3], _apart(channels), chain,
+        tuple((place.strides[3], place.strides[1]) for place in operands),
+        tuple((place.strides[3], 1) for place in results),
+    )  # fmt: skip
+    blocks = -(-outputs // block.outputs)
+    together, of_part, turn = _shares(schedule, blocks, tiles, target)
+    groups_of_tiles = -(-tiles // together)
+    rows = max(together, FEWEST)
+    data_plane, products_plane = _apart(rows * schedule.row), _apart(rows * turn * block.outputs)
+    taps = TRANSFORMS[tile].n ** 2
+    size = taps * (data_plane + products_plane) + tile**2 * max(block.lanes, LINE)
+    own = Buffer(x.dtype, size, "thread", "tiles")
+    numbers = [tiles, down, across, height, width, together, groups_of_tiles, blocks, of_part, turn]
+    numbers += [plane, data_plane, products_plane, size]
+    x = padded(x, padding)
+    for place in (x, *results, *operands):
+        numbers += [place.strides[0], place.strides[2]]
+    arguments: tuple[Argument, ...] = (x, weights, Place(own, 0, (size,), (1,)), *results, *operands, *numbers)
+    written = (*dict.fromkeys(place.buffer for place in results), own)
+    return [*steps, Step(schedule, arguments, written, groups_of_tiles * -(-blocks // of_part), label)]
+
+
+def _transformed_weights(weight: Place, block: Block, tile: int, target: Target) -> tuple[Place, int, list[Step]]:
+    """Planes of the weights (blocks, channels, block.outputs), elements from one plane to the next, and the steps that
+    write them."""
+    outputs, channels = weight.shape[:2]
+    by_output, by_channel, *by_tap = weight.strides
+    rows = Place(weight.buffer, weight.offset, (outputs, channels, 3, 3), (by_output, by_channel, *by_tap))
+    packed, steps = plan_packing(rows, 0, block, target)
+    count = -(-outputs // block.outputs) * channels
+    plane = _apart(count * block.outputs)
+    planes = TRANSFORMS[tile].n ** 2
+    result = Place(Buffer(weight.dtype, planes * plane, name="transformed"), 0, (planes * plane,), (1,))
+    schedule = WinogradWeightsSchedule(tile, block.outputs, block.lanes)
+    numbers = (count, ROWS_OF_TASK, plane)
+    step = Step(schedule, (packed, result, *numbers), (result.buffer,), -(-count // ROWS_OF_TASK), "transform weights")
+    return result, plane, [*steps, step]
+
+
+def _apart(elements: int) -> int:
+    """At least so many elements, in an odd number of cache lines."""
+    lines = -(-elements // LINE)
+    return LINE * (lines + (lines + 1) % 2)
+
+
+_CHOSEN: dict[object, Block] = {}
+
+
+def _block(target: Target, kind: str, outputs: int, channels: int, tile: int, tiles: int) -> Block:
+    """As `convolution.chosen_block` says, one for all sizes of pictures."""
+    key = (target, kind, outputs, channels, tile)
+    if key not in _CHOSEN:
+        _CHOSEN[key] = _best_block(target, kind, outputs, tiles)
+    return _CHOSEN[key]
+
+
+def _best_block(target: Target, kind: str, outputs: int, tiles: int) -> Block:
+    lanes = target.lanes(kind)
+    while lanes > 1 and lanes // 2 >= outputs:
+        lanes //= 2
+    needed, spare = -(-outputs // lanes), 1 if target.has_fma else 2
+
+    def time(vectors: int, rows: int) -> float:
+        return -(-needed // vectors) * (rows * vectors + 1) / WORTH[vectors] * -(-tiles // rows)
+
+    choices = [
+        (time(vectors, rows), -rows, vectors)
+        for vectors in WORTH
+        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST, max(tiles, FEWEST)) + 1)
+        if vectors <= needed and rows >= min(FEWEST, (target.registers - spare - vectors) // vectors)
+    ]
+    _, rows, vectors = min(choices)
+    return Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4)
+
+
+def _shares(schedule: WinogradSchedule, blocks: int, tiles: int, target: Target) -> tuple[int, int, int]:
+    """How many tiles a task takes, how many blocks of outputs, and how many of these are multiplied before they are
+    transformed back: data and products stay in the second-level cache, unless weights come from further than the third
+    and should be used often."""
+    block, item = schedule.block, bytes_of(schedule.block.kind)
+    taps = TRANSFORMS[schedule.tile].n ** 2
+    data, products = taps * schedule.row * item, taps * block.outputs * item
+    if taps * schedule.channels * schedule.outputs * item > target.l3_bytes:
+        together = MANY_TILES // block.pixels * block.pixels
+    else:
+        together = max(1, target.l2_bytes // (3 * data * block.pixels)) * block.pixels
+    together = min(together, tiles)
+    groups = -(-tiles // together)
+    parts = max(1, min(-(-ENOUGH_TASKS // groups), blocks * block.outputs // PART))
+    of_part = -(-blocks // parts)
+    turn = max(1, target.l2_bytes // (4 * products * together))
+    return together, of_part, min(turn, of_part)

@@ -1,0 +1,83 @@
+"""What convolutions cost and lose by Winograd's algorithm, and which tiles are best: in multiply-adds of vectors, as
+measured on one core, from the shape alone."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from wimmel.compiler.kernels.microkernel import FEWEST
+from wimmel.compiler.targets import Target
+from wimmel.graph.tensor import Tensor
+
+TILES = {"winograd 2x2": 2, "winograd 4x4": 4}
+"""The names of these algorithms, and the outputs along a side of their tiles."""
+
+ERRORS = {
+    2: {1: 3.9e-7, 16: 3.2e-7, 64: 5.2e-7, 256: 8.7e-7, 1024: 1.6e-6, 2048: 2.8e-6},
+    4: {1: 2.1e-6, 4: 1.0e-6, 16: 5.5e-7, 64: 5.6e-7, 256: 7.8e-7, 1024: 1.6e-6, 2048: 2.2e-6},
+}
+"""By tile and channels, the largest error that was measured against float64, of the largest sum of |x| * |w| within a
+tile: the worse of normal and of positive numbers, whose sums grow with the channels."""
+
+PROMISED = 2e-5
+"""No algorithm with a larger error is chosen."""
+
+DATA = {2: 65, 4: 220}
+"""To transform one vector of channels of a tile."""
+
+BACK = {2: 60, 4: 165}
+"""To transform one vector of outputs back, with an epilogue."""
+
+BESIDE = 4
+"""To begin and end the sum of one vector of products."""
+
+FROM_L3, FROM_MEMORY = 10, 4
+"""Bytes of weights that arrive while a vector is multiplied. Of the third-level cache a layer is thought to keep a
+quarter: the others want theirs."""
+
+WORTH = 0.85
+"""Of what the direct way costs, this one must stay below so much to be chosen."""
+
+
+def tile_for(anchor: Tensor, target: Target) -> int | None:
+    """The side of the tile by which a convolution, or its gradient by the input, is best computed; None where that is
+    not the best way, or not possible."""
+    attributes, (source, weight) = anchor.attributes, anchor.inputs
+    ones = {*attributes["stride"], *attributes["dilation"], attributes["groups"]} == {1}
+    if anchor.dtype != np.float32 or weight.shape[2:] != (3, 3) or not ones or 0 in anchor.shape + source.shape:
+        return None
+    channels, outputs = source.shape[1], anchor.shape[1]
+    possible = [tile for tile in ERRORS if error(tile, channels) <= PROMISED]
+    pictures, _, *sizes = anchor.shape
+    costs = {tile: _cost(tile, pictures, sizes, channels, outputs, target) for tile in possible}
+    best = min(possible, key=lambda tile: costs[tile], default=None)
+    products = pictures * math.prod(sizes) * 9 * channels * outputs / target.lanes("f32")
+    direct = max(products, _fetching(9 * channels * outputs, target))
+    return best if best is not None and costs[best] < WORTH * direct else None
+
+
+def error(tile: int, channels: int) -> float:
+    """What is to be expected with so many channels."""
+    for most, found in ERRORS[tile].items():
+        if channels <= most:
+            return found
+    return found * channels / most
+
+
+def _cost(tile: int, pictures: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
+    lanes, taps = target.lanes("f32"), (tile + 2) ** 2
+    tiles = max(FEWEST, pictures * math.prod(-(-size // tile) for size in sizes))
+    of_data = min(lanes, 1 << (channels.bit_length() - 1))
+    vectors = -(-outputs // lanes)
+    products = tiles * taps * (channels + BESIDE) * vectors
+    around = tiles * (-(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
+    return max(products, _fetching(taps * channels * outputs, target)) + around
+
+
+def _fetching(weights: int, target: Target) -> float:
+    size = 4 * weights
+    if size <= target.l2_bytes // 2:
+        return 0
+    return size / (FROM_L3 if size <= target.l3_bytes // 4 else FROM_MEMORY)

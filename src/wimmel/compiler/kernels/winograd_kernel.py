@@ -1,0 +1,306 @@
+"""The kernels of Winograd convolution, as `winograd` plans them: weights transformed; and for some tiles and outputs,
+data transformed, products summed over the channels, sums transformed back and run through the epilogue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, zeros
+from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
+from wimmel.compiler.language import Builder, Function, Number, Type, Value
+from wimmel.compiler.steps import KIND_OF
+from wimmel.compiler.targets import Target
+
+if TYPE_CHECKING:
+    from wimmel.compiler.kernels.winograd import WinogradSchedule, WinogradWeightsSchedule
+
+INLINE = 8
+"""Epilogues of more work than this are written once, in a loop over a tile's pixels, and not once for each of them."""
+
+
+@dataclass(frozen=True)
+class _Vectors:
+    """Arithmetic on vectors, of which every multiplication with something added is one instruction."""
+
+    builder: Builder
+
+    def times(self, factor: Fraction, x: Value) -> Value:
+        product: Value = x if factor == 1 else self.builder.constant(x.type, float(factor)) * x
+        return product
+
+    def plus(self, y: Value, factor: Fraction, x: Value) -> Value:
+        if abs(factor) == 1:
+            total: Value = y + x if factor > 0 else y - x
+            return total
+        return self.builder.fma(self.builder.constant(x.type, float(factor)), x, y)
+
+
+class WinogradWeightsKernel:
+    """For every row: 3x3 vectors loaded, n x n stored."""
+
+    def __init__(self, schedule: WinogradWeightsSchedule, transforms: Transforms, target: Target, name: str) -> None:
+        self.schedule = schedule
+        self.transforms = transforms
+        self.builder = Builder(name)
+
+    def write(self) -> Function:
+        builder, schedule, r, n = self.builder, self.schedule, self.transforms.r, self.transforms.n
+        argument, begin, end, _ = builder.kernel()
+        packed, result, rows, of_task, plane = builder.arguments(argument, "ppiii")
+        vector = Type("f32", schedule.lanes)
+
+        def row(number: Value) -> None:
+            taken = builder.offset(packed, number * (r * r * schedule.outputs), "f32")
+            given = builder.offset(result, number * schedule.outputs, "f32")
+            builder.loop(0, schedule.outputs, schedule.lanes, lambda place: lanes(taken, given, place))
+
+        def lanes(taken: Value, given: Value, place: Value) -> None:
+            taken, given = builder.offset(taken, place, "f32"), builder.offset(given, place, "f32")
+            columns = (
+                [builder.load(taken, (i * r + j) * schedule.outputs, vector) for i in range(r)] for j in range(r)
+            )
+            square = over_two_axes(self.transforms.weights, _Vectors(builder), columns)
+            for i, row in enumerate(square):
+                for j, value in enumerate(row):
+                    builder.store(value, given, plane * (i * n + j))
+
+        builder.loop(begin * of_task, builder.minimum(end * of_task, rows), 1, row)
+        return builder.function()
+
+
+class WinogradKernel:
+    """Writes the kernel: tasks of some tiles and some blocks of outputs."""
+
+    def __init__(self, schedule: WinogradSchedule, transforms: Transforms, target: Target, name: str) -> None:
+        self.schedule = schedule
+        self.transforms = transforms
+        self.target = target
+        self.builder = Builder(name)
+        self.kind = schedule.block.kind
+        self.step = schedule.block.outputs
+
+    def write(self) -> Function:
+        builder, schedule, taps = self.builder, self.schedule, self.transforms.n**2
+        argument, begin, end, thread = builder.kernel()
+        count = len(schedule.results) + len(schedule.operands)
+        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 14 + "ii" * (1 + count))
+        self.x, self.weights, own, *pointers = words[: 3 + count]
+        words = words[3 + count :]
+        tiles, self.down, self.across, self.height, self.width, together, groups, blocks, of_part, turn = words[:10]
+        self.plane, self.data_plane, self.products_plane, size = words[10:14]
+        strides = [words[14 + 2 * i : 16 + 2 * i] for i in range(1 + count)]
+        self.x_strides, view_strides = strides[0], strides[1:]
+        self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
+        self.row = turn * self.step
+        self.data = builder.offset(own, thread * size, self.kind)
+        self.products = builder.offset(self.data, self.data_plane * taps, self.kind)
+        self.square = builder.offset(self.products, self.products_plane * taps, self.kind)
+
+        def task(number: Value) -> None:
+            first = number % groups * together
+            count = builder.minimum(together, tiles - first)
+            self.transform_data(first, count)
+            begin = number // groups * of_part
+            end = builder.minimum(begin + of_part, blocks)
+
+            def turns(begin: Value) -> None:
+                last = builder.minimum(begin + turn, end)
+                builder.loop(0, taps, 1, lambda tap: self.multiply(tap, count, begin, last))
+                self.transform_back(first, count, begin, last)
+
+            builder.loop(begin, end, turn, turns)
+
+        builder.loop(begin, end, 1, task)
+        return builder.function()
+
+    def over_tiles(self, first: Value, count: Number, body: Callable[[Value, Value, Value, Value], None]) -> None:
+        """``body(number, picture, row, column)`` for tiles from the first on, numbered from 0."""
+        builder = self.builder
+        column, rows = first % self.across, first // self.across
+
+        def turn(number: Value, picture: Value, row: Value, column: Value) -> list[Value]:
+            body(number, picture, row, column)
+            last_column = builder.compare("eq", column, self.across - 1)
+            last_row = last_column & builder.compare("eq", row, self.down - 1)
+            below = builder.select(last_column, row + 1, row)
+            return [
+                builder.select(last_row, picture + 1, picture),
+                builder.select(last_row, 0, below),
+                builder.select(last_column, 0, column + 1),
+            ]
+
+        builder.loop(0, count, 1, turn, [rows // self.down, rows % self.down, column])
+
+    # the data
+
+    def transform_data(self, first: Value, count: Number) -> None:
+        """Each tile's n x n pixels, some channels at a time; the last ones overlap those before."""
+        builder, schedule, m, n = self.builder, self.schedule, self.transforms.m, self.transforms.n
+        lanes, vector = schedule.lanes, Type(self.kind, schedule.lanes)
+        by_picture, by_line = self.x_strides
+
+        def tile(number: Value, picture: Value, row: Value, column: Value) -> None:
+            corner = picture * by_picture + row * m * by_line + column * (m * schedule.columns)
+            lines = [builder.offset(self.x, corner + by_line * i, self.kind) for i in range(n)]
+            result = builder.offset(self.data, number * schedule.row, self.kind)
+
+            def channels(channel: Value) -> None:
+                if schedule.channels % lanes:
+                    channel = builder.minimum(channel, schedule.channels - lanes)
+                there = [builder.offset(line, channel, self.kind) for line in lines]
+                columns = ([builder.load(line, j * schedule.columns, vector) for line in there] for j in range(n))
+                square = over_two_axes(self.transforms.data, _Vectors(builder), columns)
+                self.store_planes(square, builder.offset(result, channel, self.kind))
+
+            builder.loop(0, schedule.channels, lanes, channels)
+
+        self.over_tiles(first, count, tile)
+
+    def store_planes(self, rows: Iterator[list[Value]], result: Value) -> None:
+        for row in rows:
+            for value in row:
+                self.builder.store(value, result, 0)
+                result = self.builder.offset(result, self.data_plane, self.kind)
+
+    # the products
+
+    def multiply(self, tap: Value, count: Number, begin: Number, end: Number) -> None:
+        """One plane of the products, of blocks of outputs from begin to end."""
+        builder, schedule, block = self.builder, self.schedule, self.schedule.block
+        data = builder.offset(self.data, tap * self.data_plane, self.kind)
+        panels = builder.offset(self.weights, tap * self.plane, self.kind)
+        products = builder.offset(self.products, tap * self.products_plane, self.kind)
+        # rows behind the last tile are computed where there are few, and never used
+        count = builder.maximum(count, FEWEST)
+
+        def panel(number: Value) -> None:
+            weights = builder.offset(panels, number * (schedule.channels * self.step), self.kind)
+            result = builder.offset(products, (number - begin) * self.step, self.kind)
+
+            def turns(block: Block) -> None:
+                last = count - block.pixels
+
+                def turn(tile: Value) -> None:
+                    tile = builder.minimum(tile, last)
+                    a = builder.offset(data, tile * schedule.row, self.kind)
+                    there = builder.offset(result, tile * self.row, self.kind)
+                    sums = accumulate(
+                        builder, block, a, weights, schedule.channels, zeros(builder, block), schedule.row, 1, self.step
+                    )
+                    for p in range(block.pixels):
+                        for v in range(block.vectors):
+                            builder.store(sums[p * block.vectors + v], there, v * block.lanes)
+                        there = builder.offset(there, self.row, self.kind)
+
+                builder.loop(0, count, block.pixels, turn)
+
+            if block.pixels <= FEWEST:
+                turns(block)
+                return
+            fits = builder.compare("ge", count, block.pixels)
+            builder.when(fits, lambda: turns(block), lambda: turns(replace(block, pixels=FEWEST)))
+
+        builder.loop(begin, end, 1, panel)
+
+    # the results
+
+    def view_types(self) -> list[Type]:
+        """The kinds of the results, then of the operands."""
+        chain = self.schedule.chain
+        return [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
+
+    def transform_back(self, first: Value, count: Number, begin: Value, end: Number) -> None:
+        """Each tile's m x m results for blocks of outputs from begin to end; those within the picture are stored."""
+        builder, schedule, m = self.builder, self.schedule, self.transforms.m
+        lanes = schedule.block.lanes
+        start = begin * self.step
+        outputs = builder.minimum(end * self.step, schedule.outputs) - start
+
+        def tile(number: Value, picture: Value, row: Value, column: Value) -> None:
+            top, left = row * m, column * m
+            products = builder.offset(self.products, number * self.row, self.kind)
+            views = []
+            for (pointer, (by_picture, by_line), (by_column, by_output)), type_ in zip(
+                self.views, self.view_types(), strict=True
+            ):
+                place = picture * by_picture + top * by_line + left * by_column + start * by_output
+                views.append(builder.offset(pointer, place, type_.kind))
+            rows, columns = builder.minimum(self.height - top, m), builder.minimum(self.width - left, m)
+
+            def vector(output: Number, mask: Value | None) -> None:
+                moved = [
+                    builder.offset(view, output * by_output, type_.kind)
+                    for view, type_, (_, _, (_, by_output)) in zip(views, self.view_types(), self.views, strict=True)
+                ]
+                self.finish(builder.offset(products, output, self.kind), moved, rows, columns, mask)
+
+            whole = outputs // lanes * lanes if schedule.outputs % lanes else outputs
+            builder.loop(0, whole, lanes, lambda output: vector(output, None))
+            if schedule.outputs % lanes:
+                mask = builder.mask(outputs - whole, lanes)
+                builder.when(builder.compare("lt", whole, outputs), lambda: vector(whole, mask))
+
+        self.over_tiles(first, count, tile)
+
+    def finish(
+        self, products: Value, views: Sequence[Value], rows: Number, columns: Number, mask: Value | None
+    ) -> None:
+        """One vector of outputs of one tile."""
+        builder, m, n, block = self.builder, self.transforms.m, self.transforms.n, self.schedule.block
+
+        def column(j: int) -> list[Value]:
+            there = builder.offset(products, self.products_plane * j, self.kind)
+            found = []
+            for _ in range(n):
+                found.append(builder.load(there, 0, block.vector))
+                there = builder.offset(there, self.products_plane * n, self.kind)
+            return found
+
+        square = [list(row) for row in over_two_axes(self.transforms.outputs, _Vectors(builder), map(column, range(n)))]
+
+        def at_once() -> None:
+            for i in range(m):
+                line = self.moved(views, i, 0)
+                for j in range(m):
+                    self.pixel(square[i][j], line, j, mask)
+
+        def one_by_one() -> None:
+            for i in range(m):
+                for j in range(m):
+                    builder.store(square[i][j], self.square, (i * m + j) * block.lanes)
+
+            def pixel(i: Value, j: Value) -> None:
+                value = builder.load(self.square, (i * m + j) * block.lanes, block.vector)
+                self.pixel(value, self.moved(views, i, j), 0, mask)
+
+            builder.loop(0, rows, 1, lambda i: builder.loop(0, columns, 1, lambda j: pixel(i, j)) and None)
+
+        if self.schedule.chain.work > INLINE:
+            one_by_one()
+            return
+        inside = builder.compare("eq", rows, m) & builder.compare("eq", columns, m)
+        builder.when(inside, at_once, one_by_one)
+
+    def moved(self, views: Sequence[Value], line: Number, column: Number) -> list[Value]:
+        """The views some lines and columns on."""
+        return [
+            self.builder.offset(view, by_line * line + column * by_column, type_.kind)
+            for view, type_, (_, (_, by_line), (by_column, _)) in zip(views, self.view_types(), self.views, strict=True)
+        ]
+
+    def pixel(self, value: Value, views: Sequence[Value], column: int, mask: Value | None) -> None:
+        """The epilogue for one pixel, so many columns behind where the views point, and its results stored."""
+        builder, lanes, results = self.builder, self.schedule.block.lanes, len(self.schedule.results)
+        given = list(zip(views, self.view_types(), self.views, strict=True))
+        values = [value]
+        for pointer, type_, (_, _, (by_column, by_output)) in given[results:]:
+            if by_output == 0:
+                values.append(builder.load(pointer, column * by_column, type_))
+            else:
+                values.append(builder.load(pointer, column * by_column, type_.of(lanes), mask))
+        outcome = self.schedule.chain.emit(builder, self.target, values)
+        for result, (pointer, _, (_, _, (by_column, _))) in zip(outcome, given[:results], strict=True):
+            builder.store(builder.broadcast(result, lanes), pointer, column * by_column, mask)
