@@ -72,6 +72,18 @@ def test_weights_are_packed_beforehand() -> None:
     check(traced.graph, values, stable=frozenset(range(1, count)))
 
 
+def test_a_matrix_given_at_every_call_is_packed_for_many_rows_alone() -> None:
+    x, w = np.ones((2, 300), np.float32), np.ones((200, 300), np.float32)
+    graph = trace(wm.functional.linear, x, w).graph
+    (step,) = compiled(graph, KNOWN["avx512"]).steps
+    check(graph, [x, w])
+    assert step.label.startswith("matmul")
+    assert compiled(graph, KNOWN["avx512"], frozenset((1,))).preparations
+    assert (
+        len(compiled(trace(wm.functional.linear, np.ones((50, 300), np.float32), w).graph, KNOWN["avx512"]).steps) > 1
+    )
+
+
 def test_batch_norm_is_folded_beforehand() -> None:
     """What follows from parameters alone costs nothing at a call."""
     net = wm.nn.Sequential(wm.nn.Conv2d(3, 8, 3, bias=False), wm.nn.BatchNorm2d(8)).initialize(0)

@@ -92,9 +92,11 @@ class _Planner:
         self.outputs: dict[Tensor, Buffer] = {}
         self.region: Region | None = None
         self.turned = _read_turned(graph)
+        self.prepared: set[Tensor] = set()
 
     def program(self, stable: frozenset[int]) -> Program:
         graph = self.graph
+        self.prepared = _prepared(graph, stable)
         inputs = [Buffer(x.dtype.name, x.size, "input", x.attributes["name"]) for x in graph.inputs]
         outputs = [Buffer(y.dtype.name, y.size, "output") for y in graph.outputs]
         for tensor, buffer in zip(graph.inputs, inputs, strict=True):
@@ -282,6 +284,17 @@ def _read_turned(graph: Graph) -> set[Tensor]:
     return turned - otherwise
 
 
+def _prepared(graph: Graph, stable: frozenset[int]) -> set[Tensor]:
+    """The values that follow from stable inputs and constants alone."""
+    known = {graph.inputs[place] for place in stable}
+    if not known:
+        return set()
+    for node in graph.nodes():
+        if node.primitive.name == "constant" or (node.inputs and known.issuperset(node.inputs)):
+            known.add(node)
+    return known
+
+
 def _is_channels_last(place: Place) -> bool:
     channels = place.shape[1]
     return (channels == 1 or place.strides[1] == 1) and (
@@ -371,7 +384,9 @@ def _matmul(planner: _Planner, region: Region) -> None:
     if planner.is_turned():
         a, b = _turned(b), _turned(a)
         operands, results = [*map(_turned, operands)], [*map(_turned, results)]
-    planner.add(matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name))
+    second = anchor.inputs[0 if planner.is_turned() else 1]
+    prepared = second in planner.prepared
+    planner.add(matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name, prepared))
 
 
 def _reduction(planner: _Planner, region: Region) -> None:
