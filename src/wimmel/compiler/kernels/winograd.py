@@ -220,7 +220,8 @@ def _shares(schedule: WinogradSchedule, blocks: int, tiles: int, target: Target)
     if taps * schedule.channels * schedule.outputs * item > target.l3_bytes:
         together = MANY_TILES // block.pixels * block.pixels
     else:
-        together = max(1, target.l2_bytes // (3 * data * block.pixels)) * block.pixels
+        most = min(target.l2_bytes // (3 * data), tiles // ENOUGH_TASKS)
+        together = max(1, most // block.pixels) * block.pixels
     together = min(together, tiles)
     groups = -(-tiles // together)
     parts = max(1, min(-(-ENOUGH_TASKS // groups), blocks * block.outputs // PART))
