@@ -441,6 +441,10 @@ class Builder:
             return pointer
         return self.let("offset", POINTER, pointer, self.index(index), bytes=KINDS[kind])
 
+    def prefetch(self, pointer: Value, index: Number, kind: str) -> None:
+        """Has the cache fetch what is there; that may be outside of any buffer."""
+        self.let("prefetch", None, self.offset(pointer, index, kind), self.index(0))
+
     def fence(self) -> None:
         self.let("fence", None)
 

@@ -137,6 +137,7 @@ def accumulate(
     a_step: Number,
     b_step: Number,
     masks: Sequence[Value | None] = (),
+    ahead: int = 0,
 ) -> list[Value]:
     """The accumulators after a run of products, pixel by pixel, in each the vectors.
 
@@ -156,6 +157,8 @@ def accumulate(
         Elements from one pixel of a to the next, and from one k to the next. As ints they become part of addresses.
     masks : sequence of Value or None, optional
         For each vector, which lanes of b exist; the others count as zero.
+    ahead : int, optional
+        How many elements further what is read of a is to be fetched into the cache.
     """
 
     sources = [a] if isinstance(a, Value) else list(a)
@@ -166,6 +169,9 @@ def accumulate(
         values = list(taken)
         start_a = [builder.offset(source, first * a_step, block.kind) for source in sources]
         start_b = [builder.offset(panel, first * b_step, block.kind) for panel in panels]
+        if ahead and count > 1:
+            for p in range(block.pixels):
+                builder.prefetch(start_a[0], ahead + p * a_pixel, block.kind)
         for k in range(count):
             builder.fence()  # otherwise all loads of a turn come first, and there are not registers enough
             values = step(start_a, start_b, k, values)
