@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from wimmel.compiler.kernels import winograd_costs
+from wimmel.compiler.kernels import fft_costs, winograd_costs
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Tensor
 
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     """The algorithm for a convolution or one of its gradients: ``direct``, ``winograd 2x2`` or ``winograd 4x4`` (by
-    the tile of outputs).
+    the tile of outputs), or ``fft``.
 
     Parameters
     ----------
@@ -22,4 +22,6 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     faces = ("convolution", "convolution_input_gradient")
     if precision == "fast" and anchor.primitive.name in faces and (tile := winograd_costs.tile_for(anchor, target)):
         return f"winograd {tile}x{tile}"
+    if precision == "fast" and anchor.primitive.name in faces and fft_costs.tile_for(anchor, target):
+        return "fft"
     return "direct"

@@ -44,7 +44,7 @@ def channels_last(regions: Sequence[Region], algorithm: Callable[[Tensor], str])
     found: dict[Tensor, Pairs | None] = {}
     for region in regions:
         anchor = region.anchor
-        if anchor is None or not (read := pictures(anchor)):
+        if anchor is None or not (read := pictures(anchor)) or algorithm(anchor) == "fft":
             continue
         for picture, halo in zip(read, halos(anchor, algorithm(anchor)), strict=True):
             if base(picture) is picture:
@@ -64,6 +64,11 @@ def channels_last(regions: Sequence[Region], algorithm: Callable[[Tensor], str])
         ):
             for result in region.results:
                 found.setdefault(result, None)
+    for region in regions:
+        if region.anchor is not None and algorithm(region.anchor) == "fft":
+            for result in region.results:
+                if result.shape[1] > 1:  # computed channel after channel
+                    found.pop(result, None)
     return found
 
 

@@ -19,6 +19,8 @@ from wimmel.compiler.kernels import (
     depthwise,
     depthwise_weights,
     elements,
+    fft,
+    fft_costs,
     gathering,
     input_gradient,
     matmul,
@@ -321,6 +323,9 @@ def _elements(planner: _Planner, region: Region) -> None:
 
 def _convolution(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
+    if planner.algorithm(anchor) == "fft":
+        _by_fourier_transforms(planner, region)
+        return
     weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
     (x,) = planner.pictures(region)
     operands = planner.conforming(region)
@@ -333,6 +338,9 @@ def _convolution(planner: _Planner, region: Region) -> None:
 
 def _input_gradient(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
+    if planner.algorithm(anchor) == "fft":
+        _by_fourier_transforms(planner, region)
+        return
     weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
     (g,) = planner.pictures(region)
     operands = planner.conforming(region)
@@ -345,6 +353,25 @@ def _input_gradient(planner: _Planner, region: Region) -> None:
     planner.add(
         plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )
+
+
+def _by_fourier_transforms(planner: _Planner, region: Region) -> None:
+    """A convolution, or its gradient by the input, in C order."""
+    anchor = _anchor(region)
+    source, weight = anchor.inputs
+    x, weights = planner.of_dtype(source, anchor.dtype.name), planner.of_dtype(weight, anchor.dtype.name)
+    if x.shape[3] > 1 and x.strides[3] != 1:
+        x = planner.in_order(source)
+    operands = planner.operands(region)
+    results = [planner.result(result) for result in region.results]
+    plan: _Plan = fft.plan_fft if anchor.primitive.name == "convolution" else fft.plan_fft_input_gradient
+    tile = fft_costs.tile_for(anchor, planner.target)
+    planner.add(
+        plan(
+            x, weights, results, region.chain, operands, anchor.attributes["padding"], tile, planner.target,
+            region.name,
+        )
+    )  # fmt: skip
 
 
 def _weight_gradient(planner: _Planner, region: Region) -> None:

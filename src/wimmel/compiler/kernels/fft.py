@@ -22,6 +22,9 @@ TASK_ELEMENTS = 1 << 13
 """Elements of tiles that one task transforms at least, where there are as many: some microseconds."""
 
 
+MOST_CHUNKS = 48
+"""Of tiles, so that there are not too many steps."""
+
 NOTHING = Chain.identity("float32")
 
 
@@ -119,7 +122,7 @@ def plan_fft(
         return [*steps, _step(schedule, x, factors, places, results, count * outputs, numbers, target, label)]
 
     points = tile.points(target)
-    chunk = _chunk(count, channels + outputs, tile, target)
+    chunk = _chunk(count, channels, outputs, tile, target)
     pitches = [_odd(number * pixel, pixel) for number in (outputs * channels, chunk * channels, chunk * outputs)]
     factors, before, after = (
         row_major(Buffer("float32", points * pitch, name=name), (points, pitch))
@@ -143,16 +146,54 @@ def plan_fft(
     return steps
 
 
+def plan_fft_input_gradient(
+    g: Place,
+    weight: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    padding: Pairs,
+    tile: Tile,
+    target: Target,
+    label: str = "",
+) -> list[Step]:
+    """The steps of such a convolution's gradient by its input: a convolution with the filters turned round.
+
+    Parameters
+    ----------
+    g : Place (n, c_out, *outputs)
+        Any strides.
+    weight : Place (c_out, c_in / groups, *kernel)
+    results : sequence of Place (n, c_in, height, width)
+    chain, operands, padding, tile, target, label
+        As for `plan_fft`; the padding is the convolution's.
+    """
+    outputs, channels, *taps = weight.shape
+    by_output, by_channel, *by_tap = weight.strides
+    depthwise = channels == 1 and outputs == results[0].shape[1]
+    turned = Place(
+        weight.buffer,
+        weight.offset + sum((tap - 1) * step for tap, step in zip(taps, by_tap, strict=True)),
+        (outputs, channels, *taps) if depthwise else (channels, outputs, *taps),
+        (by_output, by_channel, -by_tap[0], -by_tap[1])
+        if depthwise
+        else (by_channel, by_output, -by_tap[0], -by_tap[1]),
+    )
+    wider = tuple((tap - 1 - front, tap - 1 - behind) for tap, (front, behind) in zip(taps, padding, strict=True))
+    return plan_fft(g, turned, results, chain, operands, wider, tile, target, label)
+
+
 def _odd(number: int, pixel: int) -> int:
     """A number of elements from point to point that is no multiple of a power of two, which caches do not like."""
     return number + pixel if number // pixel % 2 == 0 else number
 
 
-def _chunk(count: int, spectra: int, tile: Tile, target: Target) -> int:
-    """How many tiles are held as spectra at once: about as many as the second-level cache keeps, but no more than some
-    dozens of chunks."""
-    fitting = max(2, target.l2_bytes * 2 // (spectra * tile.elements * 4))
-    chunks = min(48, -(-count // fitting))
+def _chunk(count: int, channels: int, outputs: int, tile: Tile, target: Target) -> int:
+    """How many tiles are held as spectra at once: about as many as the second-level cache keeps, or so many that the
+    weights' spectra, which pass by once for each chunk, are no more than some times as much."""
+    both = channels + outputs
+    fitting = max(1, target.l2_bytes * 2 // (both * tile.elements * 4), channels * outputs // (4 * both))
+    chunks = min(MOST_CHUNKS, -(-count // fitting))
     return -(-count // chunks)
 
 

@@ -5,20 +5,29 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
+
+import numpy as np
 
 from wimmel.compiler.kernels.fft_tiles import Tile
 from wimmel.compiler.targets import Target
-from wimmel.graph.tensor import Shape
+from wimmel.graph.tensor import Shape, Tensor
 
 SIZES = (16, 32, 48, 64, 96, 128)
-"""Of tiles. Larger ones are not used: rounding errors are relative to what is largest within a tile."""
+"""Of tiles. Rounding errors are relative to what is largest within a tile, so that they are no larger than needed."""
 
-TRANSFORM = 32
-"""Of one vector of a tile, there or back, between pictures and spectra in memory."""
+LARGEST = 256
+"""The size of tiles for filters of more than half of the largest of those."""
 
-FILTERING = 42
-"""Of one vector, there and back, while the tile stays in a cache."""
+STAGES = 3.6
+"""Of one vector of a tile, there and back, for each time that the tile's size can be halved."""
+
+ONCE = 18
+"""Of one vector besides: cutting out, turning round, the epilogue."""
+
+THROUGH_MEMORY = 1.6
+"""How much longer it takes between pictures and spectra in memory than where the tile stays in a cache."""
 
 PRODUCT = 2.7
 """Of one vector of a spectrum with one of another."""
@@ -28,6 +37,19 @@ FETCHING = 13
 
 WORTH = 0.8
 """Of what the direct way costs, transforms must stay below so much to be chosen."""
+
+
+def tile_for(anchor: Tensor, target: Target) -> Tile | None:
+    """The tile by which a convolution, or its gradient by the input, is best computed; None where that is not the best
+    way, or not possible."""
+    attributes, (source, weight) = anchor.attributes, anchor.inputs
+    groups, outputs, channels = attributes["groups"], *weight.shape[:2]
+    depthwise = 1 < groups == outputs and channels == 1
+    ones = {*attributes["stride"], *attributes["dilation"]} == {1}
+    if anchor.dtype != np.float32 or len(weight.shape) != 4 or not ones or not (depthwise or groups == 1):
+        return None
+    counts = (source.shape[0], source.shape[1], anchor.shape[1])
+    return best_tile(Problem(*counts, depthwise, weight.shape[2:], anchor.shape[2:]), target)
 
 
 @dataclass(frozen=True)
@@ -51,6 +73,7 @@ class Problem:
     sizes: Shape
 
 
+@lru_cache(1024)
 def best_tile(problem: Problem, target: Target) -> Tile | None:
     """The tile that costs least, where that is less than the direct way; else None.
 
@@ -59,8 +82,8 @@ def best_tile(problem: Problem, target: Target) -> Tile | None:
     if min(problem.taps) < 3 or math.prod((*problem.sizes, problem.channels, problem.outputs)) == 0:
         return None
     lanes = target.lanes("f32")
-    tall = [size for size in SIZES if size >= problem.taps[0] and size % (2 * lanes) == 0]
-    wide = [size for size in SIZES if size >= problem.taps[1] and size % lanes == 0]
+    tall = [size for size in _sizes(problem.taps[0]) if size % (2 * lanes) == 0]
+    wide = [size for size in _sizes(problem.taps[1]) if size % lanes == 0]
     if not tall or not wide:
         return None
     sizes = [
@@ -75,24 +98,29 @@ def best_tile(problem: Problem, target: Target) -> Tile | None:
     return best if _cost(problem, best, lanes) < WORTH * _direct(problem, lanes) else None
 
 
+def _sizes(taps: int) -> list[int]:
+    return [size for size in (*SIZES, *([LARGEST] if taps > SIZES[-1] // 2 else [])) if size >= taps]
+
+
 def _step(size: int, taps: int) -> int:
     return size - taps + 1
 
 
 def _of_large(choices: list[int], taps: int) -> int:
     """The size of tiles that costs least for each output where there are many."""
-    return min(choices, key=lambda size: size * (4 + math.log2(size)) / _step(size, taps))
+    return min(choices, key=lambda size: size * (ONCE / STAGES + math.log2(size)) / _step(size, taps))
 
 
 def _cost(problem: Problem, tile: Tile, lanes: int) -> float:
     steps = (_step(tile.height, problem.taps[0]), _step(tile.width, problem.taps[1]))
     tiles = problem.pictures * math.prod(-(-size // step) for size, step in zip(problem.sizes, steps, strict=True))
     vectors = tile.elements / lanes
+    there_and_back = ONCE + STAGES * math.log2(tile.elements) / 2
     weights = problem.outputs * (1 if problem.depthwise else problem.channels)
-    cost = weights * TRANSFORM / 2
+    cost = weights * there_and_back / 2
     if problem.depthwise or problem.channels == problem.outputs == 1:
-        return vectors * (cost + tiles * problem.outputs * FILTERING)
-    cost += tiles * (problem.channels + problem.outputs) * TRANSFORM
+        return vectors * (cost + tiles * problem.outputs * there_and_back)
+    cost += tiles * (problem.channels + problem.outputs) * there_and_back / 2 * THROUGH_MEMORY
     chunks = max(1, tiles * (problem.channels + problem.outputs) * tile.elements // 2**19)
     return vectors * (cost + weights * (tiles * PRODUCT + chunks * FETCHING))
 
