@@ -23,6 +23,7 @@ from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.input_gradient import input_gradient_halo, phases, plan_input_gradient
 from wimmel.compiler.steps import Buffer, row_major
 from wimmel.compiler.targets import KNOWN, Target
+from wimmel.geometry import Pairs
 from wimmel.graph import primitives
 
 CASES = {"avx512": 30, "avx2": 12, "sse4.2": 8, "plain": 6}
@@ -73,19 +74,68 @@ NAMED = {
 }
 
 
+def apart(
+    x: tuple[int, ...], outputs: int, kernel: tuple[int, ...], stride: tuple[int, ...], padding: Pairs = (),
+    dilation: tuple[int, ...] = (), groups: int = 1,
+) -> Case:  # fmt: skip
+    axes = len(kernel)
+    settings = {"stride": stride, "padding": padding or ((0, 0),) * axes, "dilation": dilation or (1,) * axes}
+    return Case(x, (outputs, x[1] // groups, *kernel), {**settings, "groups": groups})
+
+
+MANY_PHASES = {
+    "patches": apart((2, 3, 26, 20), 7, (6, 5), (6, 5)),
+    "patches cut and padded": apart((1, 3, 23, 29), 5, (5, 7), (6, 7), ((2, 1), (0, 3))),
+    "a kernel of two strides and a half": apart((1, 4, 70), 6, (50,), (20,), ((7, 7),)),
+    "in groups": apart((2, 6, 30, 30), 8, (7, 6), (7, 9), groups=2),
+    "dilated": apart((1, 5, 200), 4, (17,), (37,), ((3, 3),), (2,)),
+    "dilated round": apart((1, 2, 301), 3, (19,), (20,), ((11, 11),), (13,)),
+    "three axes": apart((1, 2, 12, 9, 8), 19, (3, 4, 3), (3, 4, 4)),
+    "one axis apart": apart((1, 8, 40, 15), 9, (20, 3), (20, 1), ((0, 0), (1, 1))),
+}
+
+
+@pytest.mark.parametrize("target", TARGETS[:2], ids=lambda target: target.name)
+@pytest.mark.parametrize("name", MANY_PHASES)
+def test_gradients_of_many_phases(name, target):
+    for seed, epilogue in enumerate(EPILOGUES):
+        run(MANY_PHASES[name], "float32", epilogue, target, seed)
+
+
+def test_large_strides_take_few_steps():
+    target, chain = KNOWN["avx512"], Chain.identity("float32")
+    for size, kernel, stride in (
+        ((448, 448), (224, 224), (224, 224)),
+        ((300000,), (3,), (100000,)),
+        ((5120,), (512,), (512,)),
+    ):
+        settings = {
+            "stride": stride, "padding": ((0, 0),) * len(size), "dilation": (1,) * len(size), "groups": 1,
+        }  # fmt: skip
+        outputs = tuple(-(-n // s) for n, s in zip(size, stride, strict=True))
+        g, x = (
+            with_halo("float32", (1, 8, *outputs), ((0, 0),) * len(size)),
+            with_halo("float32", (1, 3, *size), ((0, 0),) * len(size)),
+        )
+        weight = row_major(Buffer("float32", 24 * int(np.prod(kernel))), (8, 3, *kernel))
+        assert not np.any(input_gradient_halo(g.shape, weight.shape, size, **settings))
+        assert len(plan_input_gradient(g, weight, [x], chain, [], size, **settings, target=target)) <= 12
+
+
 @pytest.mark.parametrize("name", NAMED)
 def test_gradients_that_networks_have(name):
     for seed, epilogue in enumerate(("identity", "bias relu")):
         run(NAMED[name], "float32", epilogue, KNOWN["avx512"], seed)
 
 
-def test_every_element_of_an_axis_belongs_to_one_phase():
+def test_every_element_of_an_axis_that_a_tap_reaches_belongs_to_one_phase():
     random = np.random.default_rng(2)
     for _ in range(200):
         size, kernel, stride, before, dilation = (int(n) for n in random.integers((0, 1, 1, 0, 1), (20, 6, 7, 9, 8)))
         found = phases(size, kernel, stride, before, dilation)
         covered = [phase.first + stride * k for phase in found for k in range(phase.count)]
-        assert sorted(covered) == list(range(size))
+        reached = {i for i in range(size) for t in range(kernel) if (i + before - t * dilation) % stride == 0}
+        assert sorted(covered) == sorted(reached)
         met = sorted(
             (
                 phase.first + stride * k,

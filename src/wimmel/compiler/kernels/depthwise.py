@@ -10,7 +10,7 @@ from itertools import product
 
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.input_gradient import phases
+from wimmel.compiler.kernels.input_gradient import FEW, covers, of_nothing, phases, plan_input_gradient
 from wimmel.compiler.kernels.microkernel import fewest_wasted
 from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
 from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
@@ -165,9 +165,17 @@ def plan_depthwise_input_gradient(
     size, stride, padding, dilation
         Those of the convolution.
     """
-    steps: list[Step] = []
     rows = zip(size, weight.shape[2:], stride, padding, dilation, strict=True)
-    for chosen in product(*(phases(n, k, s, front, d) for n, k, s, (front, _), d in rows)):
+    found = [phases(n, k, s, front, d) for n, k, s, (front, _), d in rows]
+    if math.prod(map(len, found)) > FEW:
+        groups = weight.shape[0]
+        return plan_input_gradient(
+            g, weight, results, chain, operands, size, stride, padding, dilation, groups, target, label
+        )
+    steps: list[Step] = []
+    if not covers(found, size):
+        steps += plan_elements(of_nothing(chain), operands, results, target, label)
+    for chosen in product(*found):
         shape = (*results[0].shape[:2], *(phase.count for phase in chosen))
         first, apart = (0, 0, *(phase.first for phase in chosen)), (1, 1, *stride)
         by_tap = weight.strides[2:]

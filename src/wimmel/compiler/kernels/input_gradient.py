@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.convolution import plan_convolution
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.steps import Place, Step
+from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
+
+FEW = 16
+"""Phases that are computed one by one: what several write at once is written again, to where it belongs."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,23 @@ class Phase:
 
 
 def phases(size: int, kernel: int, stride: int, before: int, dilation: int) -> list[Phase]:
-    """Those of one axis: element i of x meets tap t at output p when i + before = p * stride + t * dilation."""
+    """Those of one axis that a tap reaches, by their first taps: element i of x meets tap t at output p when
+    i + before = p * stride + t * dilation."""
     apart = stride // math.gcd(stride, dilation)
     found = []
-    for first in range(min(stride, size)):
-        reaching = [t for t in range(kernel) if (first + before - t * dilation) % stride == 0]
-        last = reaching[-1] if reaching else 0
-        start = (first + before - last * dilation) // stride
-        count = -(-(size - first) // stride)
-        tap = reaching[0] if reaching else 0
-        found.append(Phase(first, count, tap, len(reaching), apart, start, apart * dilation // stride))
+    for tap in range(min(kernel, apart)):
+        first = (tap * dilation - before) % stride
+        if first < size:
+            taps = -(-(kernel - tap) // apart)
+            start = (first + before - (tap + (taps - 1) * apart) * dilation) // stride
+            count = -(-(size - first) // stride)
+            found.append(Phase(first, count, tap, taps, apart, start, apart * dilation // stride))
     return found
+
+
+def covers(found: Sequence[Sequence[Phase]], size: Shape) -> bool:
+    """Whether these phases, of each axis, hold every element."""
+    return all(sum(phase.count for phase in along) == n for along, n in zip(found, size, strict=True))
 
 
 def input_gradient_halo(
@@ -66,9 +75,8 @@ def input_gradient_halo(
     for outputs, n, k, s, (front, _), d in zip(g[2:], size, weight[2:], stride, padding, dilation, strict=True):
         before = behind = 0
         for phase in phases(n, k, s, front, d):
-            if phase.taps:
-                before = max(before, -phase.start)
-                behind = max(behind, phase.start + (phase.taps - 1) * phase.dilation + phase.count - outputs)
+            before = max(before, -phase.start)
+            behind = max(behind, phase.start + (phase.taps - 1) * phase.dilation + phase.count - outputs)
         pairs.append((before, behind))
     return tuple(pairs)
 
@@ -88,7 +96,8 @@ def plan_input_gradient(
     label: str = "",
     plan: Callable[..., list[Step]] = plan_convolution,
 ) -> list[Step]:
-    """The steps of an input gradient: a convolution for each phase.
+    """The steps of an input gradient: what no tap reaches is written first, then there is a convolution for each phase;
+    of many phases, those that are alike are computed by one.
 
     Parameters
     ----------
@@ -109,14 +118,20 @@ def plan_input_gradient(
     axes = range(len(size))
     steps: list[Step] = []
     rows = zip(size, weight.shape[2:], stride, padding, dilation, strict=True)
-    for chosen in product(*(phases(n, k, s, front, d) for n, k, s, (front, _), d in rows)):
+    found = [phases(n, k, s, front, d) for n, k, s, (front, _), d in rows]
+    if weight.size == 0 or not covers(found, size):
+        steps += plan_elements(of_nothing(chain), operands, results, target, label)
+    if weight.size == 0:
+        return steps
+    if math.prod(map(len, found)) > FEW:
+        for runs in product(*map(_runs, found, dilation)):
+            steps += _of_runs(runs, g, weight, results, chain, operands, stride, dilation, groups, target, label)
+        return steps
+    for chosen in product(*found):
         shape = (*results[0].shape[:2], *(phase.count for phase in chosen))
         first, apart = (0, 0, *(phase.first for phase in chosen)), (1, 1, *stride)
         outcomes = [place.sliced(first, shape, apart) for place in results]
         others = [place.sliced(first, shape, apart) for place in operands]
-        if any(phase.taps == 0 for phase in chosen) or weight.size == 0:
-            steps += plan_elements(_of_nothing(chain), others, outcomes, target, label)
-            continue
         outputs, channels = weight.shape[0] // groups, weight.shape[1]
         by_output, by_channel, *by_tap = weight.strides
         # by channel of x, by channel of g, and by taps from the last to the first
@@ -134,7 +149,68 @@ def plan_input_gradient(
     return steps
 
 
-def _of_nothing(chain: Chain) -> Chain:
+def _runs(found: Sequence[Phase], dilation: int) -> list[list[Phase]]:
+    """The phases of an axis in runs: from one to the next the first tap is the following, and all else is alike but
+    where they begin."""
+    runs: list[list[Phase]] = []
+    for phase in found:
+        before = replace(phase, first=phase.first - dilation, tap=phase.tap - 1)
+        if runs and runs[-1][-1] == before:
+            runs[-1].append(phase)
+        else:
+            runs.append([phase])
+    return runs
+
+
+def _of_runs(
+    runs: Sequence[Sequence[Phase]], g: Place, weight: Place, results: Sequence[Place], chain: Chain,
+    operands: Sequence[Place], stride: Shape, dilation: Shape, groups: int, target: Target, label: str,
+) -> list[Step]:  # fmt: skip
+    """One run of each axis: a convolution in which the phases of a run are so many more outputs, and the elements put
+    where they belong."""
+    (pictures, channels), first = results[0].shape[:2], [run[0] for run in runs]
+    channels, outputs = channels // groups, weight.shape[0] // groups
+    counts, members = [phase.count for phase in first], [len(run) for run in runs]
+    taps, dtype = tuple(phase.taps for phase in first), chain.inputs[0]
+
+    by_output, by_channel, *by_tap = weight.strides
+    last = sum(step * (phase.tap + (phase.taps - 1) * phase.apart) for step, phase in zip(by_tap, first, strict=True))
+    source = Place(
+        weight.buffer,
+        weight.offset + last,
+        (groups, *members, channels, outputs, *taps),
+        (outputs * by_output, *by_tap, by_channel, by_output,
+         *(-step * phase.apart for step, phase in zip(by_tap, first, strict=True))),
+    )  # fmt: skip
+    turned = row_major(Buffer(weight.dtype, source.size, name="turned"), source.shape)
+    steps = plan_elements(Chain.identity(weight.dtype), [source], [turned], target, "pack")
+    several = math.prod(members) * channels * groups
+    turned = row_major(turned.buffer, (several, outputs, *taps))
+
+    between = row_major(Buffer(dtype, pictures * math.prod(counts) * several), (pictures, *counts, several))
+    axes = range(len(runs))
+    steps += plan_convolution(
+        g, turned, [between.transposed((0, len(runs) + 1, *(axis + 1 for axis in axes)))], Chain.identity(dtype), [],
+        (1,) * len(runs), tuple((-phase.start, 0) for phase in first), tuple(phase.dilation for phase in first),
+        groups, target, label,
+    )  # fmt: skip
+    parts = row_major(between.buffer, (pictures, *counts, groups, *members, channels))
+    behind = len(runs) + 1
+    pairs = [axis for number in axes for axis in (1 + number, behind + 1 + number)]
+    parts = parts.transposed((0, behind, len(parts.shape) - 1, *pairs))
+
+    def divided(place: Place) -> Place:
+        by_picture, by_channel, *along = place.strides
+        offset = sum(step * phase.first for step, phase in zip(along, first, strict=True))
+        steps = [step * by for axis, step in enumerate(along) for by in (stride[axis], dilation[axis])]
+        strides = (by_picture, by_channel * channels, by_channel, *steps)
+        return Place(place.buffer, place.offset + offset, parts.shape, strides)
+
+    steps += plan_elements(chain, [parts, *map(divided, operands)], [*map(divided, results)], target, label)
+    return steps
+
+
+def of_nothing(chain: Chain) -> Chain:
     """The chain when its first input is zero everywhere."""
     count = len(chain.inputs) - 1
 
