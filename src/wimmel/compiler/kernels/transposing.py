@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.loops import digits_of, offset_of
@@ -20,7 +20,7 @@ TASK_ELEMENTS = 1 << 14
 WIDEST = 16
 """Lanes: a square block of more has no room in registers."""
 
-MOST_CHANNELS = 8
+MOST_CHANNELS = 9
 """Of pixels that are taken apart as a whole."""
 
 MOST_CODE = 256
@@ -93,6 +93,7 @@ def plan_transposing(
         What plain loops cost for each element, in vector instructions.
     label : str
     """
+    inputs, results, strides = _forwards(inputs, results, sizes, strides)
     pairs = [(first, second) for first in range(len(sizes)) for second in range(len(sizes)) if first != second]
     choices = [choice for axes in pairs for choice in _choices(chain, sizes, strides, axes, target)]
     best = min(choices, key=lambda choice: choice.cost, default=None)
@@ -115,6 +116,23 @@ def plan_transposing(
     numbers += [*sizes, *(stride for view in views for stride in view)]
     written = tuple(dict.fromkeys(place.buffer for place in results))
     return Step(schedule, (*inputs, *results, *numbers), written, tasks, label)
+
+
+def _forwards(
+    inputs: Sequence[Place], results: Sequence[Place], sizes: Sequence[int], strides: Sequence[Sequence[int]]
+) -> tuple[list[Place], list[Place], list[list[int]]]:
+    """Loops along which neighbours follow each other backwards, in views that care, begin at the other end."""
+    back = [any(view[axis] == -1 for view in strides) and all(view[axis] != 1 for view in strides)
+            for axis in range(len(sizes))]  # fmt: skip
+    places = [
+        replace(
+            place,
+            offset=place.offset + sum(turn * step * (n - 1) for turn, step, n in zip(back, view, sizes, strict=True)),
+        )
+        for place, view in zip((*inputs, *results), strides, strict=True)
+    ]
+    turned = [[-step if turn else step for turn, step in zip(back, view, strict=True)] for view in strides]
+    return places[: len(inputs)], places[len(inputs) :], turned
 
 
 def _part(along: int, beyond: int, schedule: TransposingSchedule) -> tuple[int, int]:

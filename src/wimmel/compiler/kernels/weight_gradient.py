@@ -34,6 +34,9 @@ ENOUGH_TASKS = 16
 MOST_PARTS = 32
 """Rows are shared out in at most so many parts."""
 
+UNROLL = 2
+"""Positions of one turn: rows are short."""
+
 INTENSITY = 32
 """Operations for each byte of x and g, at least, when blocks are shared out though there are tasks enough."""
 
@@ -183,9 +186,9 @@ def _block(channels: int, outputs: int, taps: Shape, merged: bool, kind: str, ta
     bundle = min(block.pixels // run, neighbours)
     if bundle > 1:
         bundle = -(-neighbours // -(-neighbours // bundle))
-        return replace(block, pixels=bundle * run, unroll=4), bundle
+        return replace(block, pixels=bundle * run, unroll=UNROLL), bundle
     block = block_for(target, kind, outputs, run)
-    return replace(block, pixels=-(-run // -(-run // block.pixels)), unroll=4), 1
+    return replace(block, pixels=-(-run // -(-run // block.pixels)), unroll=UNROLL), 1
 
 
 def _shares(schedule: WeightGradientSchedule, pictures: int, sizes: Shape, size: int) -> tuple[list[int], int, int]:
