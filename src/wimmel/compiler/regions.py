@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
+from operator import attrgetter
 
 from wimmel.compiler.chain import ROWS, Chain, Line, literal
 from wimmel.graph import Graph
@@ -276,6 +278,10 @@ def _takes(draft: _Draft) -> bool:
     return anchor is None or (anchor.primitive.name in FOLLOWED and anchor.dtype.kind == "f")
 
 
+_name = cache(attrgetter("name"))
+"""Of a dtype: NumPy makes the word anew each time."""
+
+
 def chain_of(
     nodes: Sequence[Tensor], results: Sequence[Tensor], first: tuple[Tensor, ...]
 ) -> tuple[Chain, tuple[Tensor, ...]]:
@@ -295,17 +301,17 @@ def chain_of(
             return numbers[source]
         value = scalar_literal(source)
         assert value is not None, source
-        key = (repr(value), source.dtype.name)
+        key = (repr(value), _name(source.dtype))
         if key not in literals:
-            lines.append(Line("constant", (), source.dtype.name, value))
+            lines.append(Line("constant", (), _name(source.dtype), value))
             literals[key] = len(sources) + len(lines) - 1
         return literals[key]
 
     for node in nodes:
         operands = tuple(number_of(source) for source in node.inputs)
-        lines.append(Line(node.primitive.name, operands, node.dtype.name))
+        lines.append(Line(node.primitive.name, operands, _name(node.dtype)))
         numbers[node] = len(sources) + len(lines) - 1
     chain = Chain(
-        tuple(tensor.dtype.name for tensor in sources), tuple(lines), tuple(numbers[result] for result in results)
+        tuple(_name(tensor.dtype) for tensor in sources), tuple(lines), tuple(numbers[result] for result in results)
     )
     return chain, tuple(sources)[len(first) :]

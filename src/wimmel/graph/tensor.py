@@ -14,6 +14,7 @@ taped, and what nobody uses is not part of it.
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -80,6 +81,8 @@ class Primitive:
                 f"{self.name} would give {dtype}, which wimmel does not compute with; "
                 "convert its inputs to float32 or float64 first: x.astype(np.float32)"
             )
+        if math.prod(filter(None, shape)) * dtype.itemsize >= 2**63:  # NumPy leaves zeros out, too
+            raise ValueError(f"{self.name} would give an array of shape {shape}, which is larger than any memory")
         if any(isinstance(operand, Tensor) for operand in operands):
             return Tensor(self, tuple(as_tensor(operand) for operand in operands), attributes, shape, dtype)
         return self.definition(*operands, **attributes)
@@ -131,7 +134,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        return int(np.prod(self.shape, dtype=np.int64))
+        return math.prod(self.shape)
 
     @property
     def T(self) -> Tensor:
@@ -325,11 +328,19 @@ def as_operands(values: Sequence[Value], name: str) -> list[Value]:
         *(operand if isinstance(operand, (bool, int, float)) else operand.dtype for operand in operands)
     )
     return [
-        np.asarray(operand, np.bool_ if isinstance(operand, bool) else dtype)
+        _as_number(operand, np.dtype(np.bool_) if isinstance(operand, bool) else dtype, name)
         if isinstance(operand, (bool, int, float))
         else operand
         for operand in operands
     ]
+
+
+def _as_number(value: float, dtype: np.dtype, name: str) -> np.ndarray:
+    try:
+        return np.asarray(value, dtype)
+    except OverflowError:
+        text = str(value) if abs(value) < 10**30 else "a number of more than 30 digits"
+        raise ValueError(f"{name} was given {text} beside {dtype} values, and {dtype} cannot hold it") from None
 
 
 def as_tensor(value: Value) -> Tensor:

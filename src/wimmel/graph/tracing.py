@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,6 +37,10 @@ class Graph:
 
     def nodes(self) -> list[Tensor]:
         """Every tensor that the outputs need, each after those it is made from."""
+        return list(self._nodes)
+
+    @cached_property
+    def _nodes(self) -> list[Tensor]:
         return reachable(self.outputs)
 
     def __repr__(self) -> str:

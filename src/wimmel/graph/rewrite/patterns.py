@@ -9,8 +9,9 @@ Match   = the tensors by their names in the pattern, and `node`, the whole
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from types import SimpleNamespace
 from typing import TypeAlias
 
@@ -60,7 +61,7 @@ class Made:
     when: Callable[[Tensor], bool] | None = None
     swapped: bool = False
 
-    @property
+    @cached_property
     def primitives(self) -> tuple[Primitive, ...]:
         return self.by if isinstance(self.by, tuple) else (self.by,)
 
@@ -91,7 +92,7 @@ class Rule:
 
     def apply(self, tensor: Tensor) -> Tensor | None:
         """The tensor to take instead, of the same shape and dtype; None where the rule does not apply."""
-        for found in _fits(self.pattern, tensor, {}):
+        for found in _ways(self.pattern, tensor, {}):
             replacement = self.replacement(SimpleNamespace(**found, node=tensor))
             fitted = None if replacement is None else _in_the_form_of(tensor, replacement)
             if fitted is not None:
@@ -106,40 +107,35 @@ def constant_value(tensor: Tensor) -> np.ndarray | None:
     return tensor.attributes["value"] if tensor.primitive is constant else None
 
 
-def _fits(pattern: Pattern, tensor: Tensor, found: Found) -> Iterator[Found]:
+def _ways(pattern: Pattern, tensor: Tensor, found: Found) -> list[Found]:
     """Every way in which the tensor fits, as the names found; more than one only where inputs may be swapped."""
     if isinstance(pattern, Anything):
-        yield from _named(pattern.name, tensor, found)
-    elif isinstance(pattern, Constant):
+        return _named(pattern.name, tensor, found)
+    if isinstance(pattern, Constant):
         value = constant_value(tensor)
-        if value is not None and pattern.holds(value):
-            whole = tensor if tensor.primitive is constant else tensor.inputs[0]
-            yield from _named(pattern.name, whole, found)
-    elif tensor.primitive in pattern.primitives and (pattern.when is None or pattern.when(tensor)):
-        for named in _named(pattern.name, tensor, found):
-            if pattern.of is None:
-                yield named
-                continue
-            yield from _all_fit(pattern.of, tensor.inputs, named)
-            if pattern.swapped:
-                yield from _all_fit(pattern.of, tensor.inputs[::-1], named)
+        if value is None or not pattern.holds(value):
+            return []
+        return _named(pattern.name, tensor if tensor.primitive is constant else tensor.inputs[0], found)
+    if tensor.primitive not in pattern.primitives or not (pattern.when is None or pattern.when(tensor)):
+        return []
+    ways = _named(pattern.name, tensor, found)
+    if pattern.of is None:
+        return ways
+    orders = (tensor.inputs, tensor.inputs[::-1]) if pattern.swapped else (tensor.inputs,)
+    return [way for named in ways for inputs in orders for way in _ways_of_all(pattern.of, inputs, named)]
 
 
-def _all_fit(patterns: tuple[Pattern, ...], tensors: tuple[Tensor, ...], found: Found) -> Iterator[Found]:
-    if len(patterns) != len(tensors):
-        return
-    if not patterns:
-        yield found
-        return
-    for first in _fits(patterns[0], tensors[0], found):
-        yield from _all_fit(patterns[1:], tensors[1:], first)
+def _ways_of_all(patterns: tuple[Pattern, ...], tensors: tuple[Tensor, ...], found: Found) -> list[Found]:
+    ways = [found] if len(patterns) == len(tensors) else []
+    for pattern, tensor in zip(patterns, tensors, strict=False):
+        ways = [way for each in ways for way in _ways(pattern, tensor, each)]
+    return ways
 
 
-def _named(name: str, tensor: Tensor, found: Found) -> Iterator[Found]:
+def _named(name: str, tensor: Tensor, found: Found) -> list[Found]:
     if not name:
-        yield found
-    elif found.get(name, tensor) is tensor:
-        yield {**found, name: tensor}
+        return [found]
+    return [{**found, name: tensor}] if found.get(name, tensor) is tensor else []
 
 
 def _in_the_form_of(original: Tensor, replacement: Tensor) -> Tensor | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from operator import is_not
 
 from wimmel.graph import primitives
 from wimmel.graph.rewrite.patterns import Rule
@@ -89,8 +90,10 @@ class _Simplification:
         return result
 
     def _rewritten(self, tensor: Tensor, inputs: tuple[Tensor, ...]) -> Tensor:
+        if not inputs and tensor.primitive not in self.table:
+            return tensor
         with scope(tensor.scope):
-            if any(new is not old for new, old in zip(inputs, tensor.inputs, strict=True)):
+            if any(map(is_not, inputs, tensor.inputs)):
                 tensor = Tensor(tensor.primitive, inputs, tensor.attributes, tensor.shape, tensor.dtype)
             for rule in self.table.get(tensor.primitive, ()):
                 replacement = rule.apply(tensor)
