@@ -116,7 +116,9 @@ def plan_convolution(
     axes = len(shape) - 2
     sizes, weight = three(shape[2:], 1), with_three_axes(weight)
     stride, dilation = three(stride, 1), three(dilation, 1)
-    x = padded(with_three_axes(x), three(padding, (0, 0)))
+    x, fronts = with_three_axes(x), [pair[0] for pair in three(padding, (0, 0))]
+    inside = (*fronts[:2], *x.shape[2:4])
+    x = padded(x, three(padding, (0, 0)))
     results = [with_three_axes(place) for place in results]
     operands = [with_three_axes(place) for place in operands]
     outputs, channels = weight.shape[0] // groups, weight.shape[1]
@@ -142,7 +144,9 @@ def plan_convolution(
         block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, chain, (), ()
     )
     panel = length * block.outputs
-    return [*steps, _step(schedule, x, packed, 0, panel, 0, results, operands, pictures, sizes, target, label)]
+    return [
+        *steps, _step(schedule, x, packed, 0, panel, 0, results, operands, pictures, sizes, target, label, inside)
+    ]  # fmt: skip
 
 
 _CHOSEN: dict[object, Block] = {}
@@ -220,6 +224,7 @@ def in_one_row(
 def _step(
     schedule: ConvolutionSchedule, x: Place, packed: Place, by_picture: int, panel: int, inner: int,
     results: Sequence[Place], operands: Sequence[Place], pictures: int, sizes: Shape, target: Target, label: str,
+    inside: Shape = (0, 0, 1, 1),
 ) -> Step:  # fmt: skip
     """The step, with what the views and the sizes decide filled into its schedule."""
     block = schedule.block
@@ -245,7 +250,7 @@ def _step(
     at_once = units_of_chunk(units, read * bytes_of(block.kind), weights * bytes_of(block.kind), parts, target)
     chunks = -(-units // at_once)
     numbers = [units, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
-    numbers.append(at_once)
+    numbers += [at_once, *inside]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
@@ -300,17 +305,19 @@ class _Convolution:
         self.blocks = -(-schedule.outputs // schedule.block.outputs)
         self.left: Number = 0
         self.right: Number = 0
+        self.reached: list[tuple[Number, Number]] = []
 
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "pp" + "p" * count + "i" * 13 + "iii" * (1 + count))
+        words = builder.arguments(argument, "pp" + "p" * count + "i" * 17 + "iii" * (1 + count))
         self.x, self.packed, *pointers = words[: 2 + count]
         words = words[2 + count :]
         self.units, self.depth, self.height, self.width, self.parts, rows_of_task, self.row_parts = words[:7]
         columns, self.column_parts, self.panel, self.packed_picture, self.length, self.of_chunk = words[7:13]
-        strides = [words[13 + 3 * i : 16 + 3 * i] for i in range(1 + count)]
+        self.fronts, self.x_sizes = words[13:15], words[15:17]
+        strides = [words[17 + 3 * i : 20 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
 
@@ -375,6 +382,7 @@ class _Convolution:
         """One row of outputs: blocks of columns, the last one overlapping; the widest that are not too wide for it."""
         builder, schedule = self.builder, self.schedule
         plane, line = row // self.height, row % self.height
+        self.reached = [self.taps_within(axis, place) for axis, place in enumerate((plane, line))]
         by_picture, by_plane, by_line = self.x_strides
         start = picture * by_picture + plane * by_plane * schedule.stride[0] + line * by_line * schedule.stride[1]
         start = start + group * (schedule.channels * schedule.channel)
@@ -406,6 +414,19 @@ class _Convolution:
             builder.when(fits, lambda: turns(width), lambda: widest(*narrower))
 
         widest(*widths)
+
+    def taps_within(self, axis: int, place: Value) -> tuple[Number, Number]:
+        """The first of the planes or lines of taps that meet x at an output, and the last + 1; the others meet only
+        its halo."""
+        builder, taps, dilation = self.builder, self.schedule.taps[axis], self.schedule.dilation[axis]
+        if taps == 1:
+            return 0, 1
+        before = self.fronts[axis] - place * self.schedule.stride[axis]
+
+        def reach(elements: Value) -> Number:
+            return builder.minimum((builder.maximum(elements, 0) + (dilation - 1)) // dilation, taps)
+
+        return reach(before), reach(before + self.x_sizes[axis])
 
     def columns(self, block: Block, x: Value, panels: Sequence[_Panel], column: Value) -> None:
         """One block of columns: the products of all taps, then the epilogue."""
@@ -447,10 +468,11 @@ class _Convolution:
         def plane(number: Number, *taken: Value) -> list[Value]:
             if height == 1:
                 return line(number, 0, taken)
-            return builder.loop(0, height, 1, lambda along, *taken: line(number, along, taken), taken)
+            return builder.loop(*lines, 1, lambda along, *taken: line(number, along, taken), taken)
 
+        planes, lines = self.reached
         taken = zeros(builder, block)
-        return plane(0, *taken) if depth == 1 else builder.loop(0, depth, 1, plane, taken)
+        return plane(0, *taken) if depth == 1 else builder.loop(*planes, 1, plane, taken)
 
     def view_types(self) -> list[Type]:
         """The kinds of the results, then of the operands."""
