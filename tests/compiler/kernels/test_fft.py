@@ -12,6 +12,7 @@ import scipy.fft
 import scipy.signal
 
 import wimmel as wm
+from compiler import emulated
 from compiler.contractions import drawn_epilogue, drawn_halo, elements, within
 from compiler.machine import at, run_steps
 from compiler.views import drawn_place, only_that_place_was_written
@@ -23,10 +24,11 @@ from wimmel.compiler.kernels.fft_costs import Problem, best_tile
 from wimmel.compiler.kernels.fft_tiles import Tile
 from wimmel.compiler.language import Builder, Function
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
-from wimmel.compiler.targets import KNOWN, Target
+from wimmel.compiler.targets import KNOWN, Target, runs_here
 from wimmel.graph import primitives
 
 TARGETS = [KNOWN[name] for name in ("avx512", "avx2", "sse4.2")]
+NEON = KNOWN["neon"]
 ALLOWED = 2e-5
 """Of the largest sum of products' absolute values within a tile."""
 
@@ -148,8 +150,10 @@ def _drawn_result(random: np.random.Generator, shape: tuple[int, ...], dtype: st
     return within(random, dtype, shape, drawn_halo(random, 2))
 
 
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("target", [*TARGETS, NEON], ids=lambda target: target.name)
 def test_results_may_be_of_another_dtype(target: Target) -> None:
+    if target == NEON and emulated.EMULATOR is None and not runs_here(NEON):
+        pytest.skip(emulated.MISSING)
     random = np.random.default_rng(1)
     case = Fourier((1, 1, 50, 45), 1, (9, 7), ((4, 4), (3, 3)), False, Tile(32, 32))
     x, weight = (random.integers(-4, 5, shape).astype(np.float32) for shape in (case.x, case.weight))

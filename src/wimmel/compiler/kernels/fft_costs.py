@@ -26,16 +26,19 @@ STAGES = 3.6
 ONCE = 18
 """Of one vector besides: cutting out, turning round, the epilogue."""
 
-THROUGH_MEMORY = 1.6
+THROUGH_MEMORY = 1.3
 """How much longer it takes between pictures and spectra in memory than where the tile stays in a cache."""
 
-PRODUCT = 2.7
+PRODUCT = 2.5
 """Of one vector of a spectrum with one of another."""
 
 FETCHING = 13
 """Of one vector of the weights' spectra, for each chunk of tiles."""
 
-WORTH = 0.8
+MOST_WEIGHTS = 1 << 24
+"""Elements of the weights' spectra, which are kept: 64 MiB."""
+
+WORTH = 0.85
 """Of what the direct way costs, transforms must stay below so much to be chosen."""
 
 
@@ -93,7 +96,11 @@ def best_tile(problem: Problem, target: Target) -> Tile | None:
     if problem.sizes[0] > sizes[0] or problem.sizes[1] > sizes[1]:
         tall = [_of_large(tall, problem.taps[0])] if problem.sizes[0] >= sizes[0] else tall
         wide = [_of_large(wide, problem.taps[1])] if problem.sizes[1] >= sizes[1] else wide
+    filters = problem.outputs * (1 if problem.depthwise else problem.channels)
     tiles = [Tile(height, width) for height, width in product(tall, wide)]
+    tiles = [tile for tile in tiles if tile.elements * filters <= MOST_WEIGHTS]
+    if not tiles:
+        return None
     best = min(tiles, key=lambda tile: _cost(problem, tile, lanes))
     return best if _cost(problem, best, lanes) < WORTH * _direct(problem, lanes) else None
 
@@ -117,7 +124,7 @@ def _cost(problem: Problem, tile: Tile, lanes: int) -> float:
     vectors = tile.elements / lanes
     there_and_back = ONCE + STAGES * math.log2(tile.elements) / 2
     weights = problem.outputs * (1 if problem.depthwise else problem.channels)
-    cost = weights * there_and_back / 2
+    cost = weights * there_and_back / 3
     if problem.depthwise or problem.channels == problem.outputs == 1:
         return vectors * (cost + tiles * problem.outputs * there_and_back)
     cost += tiles * (problem.channels + problem.outputs) * there_and_back / 2 * THROUGH_MEMORY
