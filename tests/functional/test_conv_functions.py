@@ -211,3 +211,11 @@ def test_strides_and_paddings_may_be_written_long_or_short():
     np.testing.assert_array_equal(functional.conv2d(x, w, stride=(2, 2), padding=(1, 1)), short)
     np.testing.assert_array_equal(functional.conv2d(x, w, stride=np.int64(2), padding=((1, 1), (1, 1))), short)
     np.testing.assert_array_equal(functional.conv2d(x, w, stride=2, padding=lecture_padding(3)), short)
+
+
+def test_a_picture_whose_padding_no_memory_holds_is_refused():
+    x, weight = np.ones((1, 2, 4), np.float32), np.ones((2, 2, 3), np.float32)
+    with pytest.raises(ValueError, match=r"shape \(1, 2, 4\) with its padding is larger than any memory"):
+        functional.conv1d(x, weight, padding=2**61, stride=2**61)
+    with pytest.raises(ValueError, match="larger than any memory"):
+        functional.conv_transpose1d(x, weight, stride=2**61)

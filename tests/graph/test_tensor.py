@@ -211,6 +211,22 @@ def test_operands_that_are_no_numbers_of_ours_are_refused(operand: Any) -> None:
             trace(call, np.ones(2))
 
 
+@pytest.mark.parametrize(
+    ("number", "dtype"), [(2**70, "int64"), (2**63, "int64"), (300, "uint8"), (2**2000, "float32")]
+)
+def test_a_number_that_the_dtype_cannot_hold_is_refused(number: int, dtype: str) -> None:
+    for call in (lambda x: x + number, lambda x: array.maximum(number, x), lambda x: array.where(x > 0, number, x)):
+        with pytest.raises(ValueError, match=f" was given .* beside {dtype} values, and {dtype} cannot hold it"):
+            trace(call, np.ones(2, dtype))
+
+
+def test_results_larger_than_any_memory_are_refused() -> None:
+    x = np.ones((0, 3))
+    for call in (lambda: array.reshape(x, (0, 2**62, 8)), lambda: trace(lambda x: array.reshape(x, (0, 2**62, 8)), x)):
+        with pytest.raises(ValueError, match=r"reshape would give .* \(0, 4611686018427387904, 8\), .* any memory"):
+            call()
+
+
 @pytest.mark.parametrize("masked", [np.ma.masked_array([1.0, 2.0], [True, False]), np.ma.masked])
 def test_a_masked_array_is_refused_since_its_mask_would_be_lost(masked: Any) -> None:
     for run in (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 import threading
 import time
@@ -16,6 +18,19 @@ from wimmel.graph import Tensor, Variable, active_recording, array
 from wimmel.runtime import Compiled, compile
 
 Pair = namedtuple("Pair", "first second")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_forked_child_records_though_another_thread_was_recording() -> None:
+    double = compile(lambda x: x * 2, backend="reference")
+    with sys.modules["wimmel.runtime.compiled"]._lock:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)
+            double(np.ones(2))
+            os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 class Counted:

@@ -87,6 +87,12 @@ def test_the_environment_prints_stages_whenever_something_is_compiled(
         double(np.zeros(6, np.float32))
 
 
+@pytest.mark.parametrize("rounds", [0, -1, 1.5, "a"])
+def test_a_profile_wants_at_least_one_round(rounds: object) -> None:
+    with pytest.raises((ValueError, TypeError), match="rounds must be"):
+        wm.profile(lambda x: x + 1, np.zeros(3, np.float32), rounds=rounds)
+
+
 def test_a_profile_has_every_step_and_its_time(net: wm.nn.Module) -> None:
     before = net.state_dict()
     profile = wm.profile(net, X, rounds=2)

@@ -1,5 +1,7 @@
 """The training step: its gradients and updates against formulas, what its flag protects, what stays frozen."""
 
+import threading
+
 import numpy as np
 import pytest
 
@@ -39,6 +41,27 @@ def test_a_step_of_gradient_descent_is_the_formula_s():
     assert outcome.finite
     for name, value in net.state_dict().items():
         np.testing.assert_allclose(value, expected[name], rtol=1e-12)
+
+
+def test_threads_that_share_a_step_lose_no_update():
+    net, (x, y) = line(), points()
+    step = TrainingStep(net, optim.SGD(), losses.mse)
+    alone = TrainingStep(line(), optim.SGD(), losses.mse)
+
+    def updates():
+        for _ in range(50):
+            step(x, y, 0.01, KEY)
+
+    threads = [threading.Thread(target=updates) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for _ in range(200):
+        alone(x, y, 0.01, KEY)
+    assert step.count == 200
+    for name, value in net.state_dict().items():
+        np.testing.assert_array_equal(value, alone.net.state_dict()[name])
 
 
 def test_right_answers_are_counted_in_the_step():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -47,7 +48,6 @@ class Compiled:
         self.graph: Graph | None = None
         self._traces: dict[Any, tuple[Trace, Runner]] = {}
         self._shortcuts: dict[Any, _Shortcut] = {}
-        self._lock = threading.Lock()
 
     def __call__(self, *arguments: Any, out: Any = None, **named: Any) -> Any:
         """The function's result for these arguments.
@@ -123,7 +123,7 @@ class Compiled:
             recorded = simplify(trace(self.function, *arguments, **named))
             entry = (recorded, prepared(recorded.graph, self.backend, stable_inputs(recorded), precision))
             self.graph = recorded.graph
-            with self._lock:
+            with _lock:
                 self._traces.pop(key, None)
                 while len(self._traces) >= RECORDINGS:
                     self._traces.pop(next(iter(self._traces)))
@@ -137,6 +137,20 @@ class _Shortcut:
 
     changes: int
     run: Callable[[np.ndarray], np.ndarray | None]
+
+
+_lock = threading.Lock()
+"""Held while a recording is put among those that a function keeps."""
+
+
+def _renew_lock() -> None:
+    # whoever held it is not in the child of a fork
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
 
 
 def compile(

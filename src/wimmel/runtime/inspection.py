@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wimmel.geometry.whole_numbers import at_least
 from wimmel.graph import Trace, flatten
 from wimmel.graph.tensor import as_operands
 from wimmel.runtime.compiled import Compiled, stable_inputs
@@ -98,11 +99,12 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     *examples, **named
         Its arguments.
     rounds : int, default 20
+        At least 1.
 
     Raises
     ------
-    ValueError
-        If the function is not compiled; the sentence says why.
+    ValueError, TypeError
+        If the function is not compiled, the sentence says why; if rounds is not a whole number from 1 on.
 
     Examples
     --------
@@ -113,6 +115,7 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     from wimmel.compiler.targets import host
     from wimmel.runtime.native import NativeRunner
 
+    rounds = at_least(rounds, 1, "rounds")
     traced = _recorded(function, examples, named)
     reason = planning.unsupported(traced.graph)
     if reason:

@@ -7,9 +7,12 @@ loss, how many answers were right, and whether every number it made was finite. 
 from __future__ import annotations
 
 import math
+import os
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakSet
 
 import numpy as np
 
@@ -103,12 +106,14 @@ class TrainingStep:
         self._count = Variable(np.zeros((), np.int64), "step", trainable=False)
         self._state: dict[str, dict[str, Variable]] = {}
         self._run = compile(self._recorded, backend=backend)
+        self._lock = threading.Lock()
+        _steps.add(self)
         for name, variable in net.named_variables().items():
             if variable.trainable:
                 self._state_of(name, variable)
 
     def __call__(self, images: np.ndarray, labels: np.ndarray, learning_rate: float, key: np.ndarray) -> Outcome:
-        """Makes one update, unless a number in it is not finite.
+        """Makes one update, unless a number in it is not finite. Threads that share a step take turns.
 
         Parameters
         ----------
@@ -120,7 +125,8 @@ class TrainingStep:
         key : uint32 array (4,)
             For what the network draws at random, as `random_key` makes it.
         """
-        loss, right, finite = self._run(images, labels, np.float64(learning_rate), key)
+        with self._lock:
+            loss, right, finite = self._run(images, labels, np.float64(learning_rate), key)
         return Outcome(float(loss), None if right is None else int(right), bool(finite))
 
     @property
@@ -148,9 +154,10 @@ class TrainingStep:
         own = {f"{name}/{part}": variable for name, parts in self._state.items() for part, variable in parts.items()}
         if own.keys() != state.keys() or any(own[name].value.shape != state[name].shape for name in own):
             raise ValueError("the optimiser's state belongs to other parameters or to another optimiser")
-        for name, variable in own.items():
-            variable.write(np.array(state[name], variable.value.dtype))
-        self._count.write(np.array(count, np.int64))
+        with self._lock:
+            for name, variable in own.items():
+                variable.write(np.array(state[name], variable.value.dtype))
+            self._count.write(np.array(count, np.int64))
 
     def examine(self, images: np.ndarray, labels: np.ndarray, learning_rate: float, key: np.ndarray) -> Trace:
         """The step recorded without its flag, to be looked into; the loss is its first output."""
@@ -215,6 +222,19 @@ class TrainingStep:
             initial = self.optimizer.initial(parameter.value)
             self._state[name] = {part: Variable(value, part, trainable=False) for part, value in initial.items()}
         return self._state[name]
+
+
+_steps: WeakSet[TrainingStep] = WeakSet()
+
+
+def _renew_locks() -> None:
+    # whoever held them is not in the child of a fork
+    for step in _steps:
+        step._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
 
 
 def _all_finite(values: list[Value]) -> Value:

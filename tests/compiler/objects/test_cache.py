@@ -187,8 +187,9 @@ def test_a_full_disk_leaves_nothing_behind(folder, monkeypatch):
     assert sorted(path.name for path in folder.iterdir()) == sorted([entry(folder, 1).name, "pruned"])
 
 
-def test_off_keeps_nothing(tmp_path, monkeypatch):
-    monkeypatch.setenv("WIMMEL_CACHE_DIR", "off")
+@pytest.mark.parametrize("word", ["off", "OFF", " off", "Off "])
+def test_off_keeps_nothing(tmp_path, monkeypatch, word):
+    monkeypatch.setenv("WIMMEL_CACHE_DIR", word)
     monkeypatch.chdir(tmp_path)
     write(1)
     assert read(1) == {}

@@ -60,6 +60,8 @@ def with_halo(dtype: str, shape: Shape, halo: Pairs) -> Place:
     for size, (before, after) in zip(reversed(spatial), reversed(halo), strict=True):
         strides.insert(0, strides[0] * (before + size + after))
     picture, *along = strides
+    if pictures * picture * np.dtype(dtype).itemsize >= 2**63:
+        raise ValueError(f"a value of shape {tuple(shape)} with its padding is larger than any memory")
     offset = sum(before * stride for (before, _), stride in zip(halo, along, strict=True))
     return Place(Buffer(dtype, pictures * picture), offset, tuple(shape), (picture, 1, *along))
 

@@ -39,7 +39,7 @@ _warned: set[str] = set()
 def folder() -> Path | None:
     """Where entries are kept; None where nothing is to be kept, or no place is known."""
     setting = os.environ.get(SETTING, "")
-    if setting == "off":
+    if setting.strip().lower() == "off":
         return None
     try:
         if setting:
