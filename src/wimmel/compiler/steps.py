@@ -104,6 +104,8 @@ class Place:
 
     def reshaped(self, shape: Shape) -> Place | None:
         """The same elements in row-major order under another shape; None where that would move some."""
+        if self.strides == row_major(self.buffer, self.shape).strides and 0 not in self.shape:
+            return row_major(self.buffer, shape, self.offset)
         flat = np.lib.stride_tricks.as_strided(np.empty(0, np.int8), self.shape, self.strides)
         try:
             view = flat.view()
@@ -113,13 +115,13 @@ class Place:
         return Place(self.buffer, self.offset, tuple(shape), tuple(int(stride) for stride in view.strides))
 
 
-def row_major(buffer: Buffer, shape: Shape) -> Place:
-    """The buffer's elements in C order."""
+def row_major(buffer: Buffer, shape: Shape, offset: int = 0) -> Place:
+    """The buffer's elements, from one on, in C order."""
     strides, step = [], 1
     for size in reversed(shape):
         strides.append(step)
         step *= max(size, 1)
-    return Place(buffer, 0, tuple(shape), tuple(reversed(strides)))
+    return Place(buffer, offset, tuple(shape), tuple(reversed(strides)))
 
 
 class Schedule(Protocol):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
+from wimmel.compiler.kernels.loops import taps_within
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, block_for, zeros
 from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -128,7 +129,7 @@ def plan_convolution(
     key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     if groups == 1 and few(outputs, channels, columns, weight.shape[2:], stride, dilation, target.lanes(x.kind)):
-        return plan_few_outputs(x, weight, results, chain, operands, stride, dilation, target, label)
+        return plan_few_outputs(x, weight, results, chain, operands, stride, dilation, target, label, inside)
     length = math.prod(weight.shape[1:])
     block = chosen_block(key, target, x.kind, outputs, sizes[2], length, stride[2] * columns)
     by_output, by_channel, *by_tap = weight.strides
@@ -382,7 +383,7 @@ class _Convolution:
         """One row of outputs: blocks of columns, the last one overlapping; the widest that are not too wide for it."""
         builder, schedule = self.builder, self.schedule
         plane, line = row // self.height, row % self.height
-        self.reached = [self.taps_within(axis, place) for axis, place in enumerate((plane, line))]
+        self.reached = [self.within(axis, place) for axis, place in enumerate((plane, line))]
         by_picture, by_plane, by_line = self.x_strides
         start = picture * by_picture + plane * by_plane * schedule.stride[0] + line * by_line * schedule.stride[1]
         start = start + group * (schedule.channels * schedule.channel)
@@ -415,18 +416,13 @@ class _Convolution:
 
         widest(*widths)
 
-    def taps_within(self, axis: int, place: Value) -> tuple[Number, Number]:
-        """The first of the planes or lines of taps that meet x at an output, and the last + 1; the others meet only
-        its halo."""
-        builder, taps, dilation = self.builder, self.schedule.taps[axis], self.schedule.dilation[axis]
-        if taps == 1:
-            return 0, 1
-        before = self.fronts[axis] - place * self.schedule.stride[axis]
-
-        def reach(elements: Value) -> Number:
-            return builder.minimum((builder.maximum(elements, 0) + (dilation - 1)) // dilation, taps)
-
-        return reach(before), reach(before + self.x_sizes[axis])
+    def within(self, axis: int, place: Value) -> tuple[Number, Number]:
+        """The planes or lines of taps that meet more than x's halo at an output."""
+        schedule = self.schedule
+        return taps_within(
+            self.builder, place, schedule.taps[axis], schedule.stride[axis], schedule.dilation[axis],
+            self.fronts[axis], self.x_sizes[axis],
+        )  # fmt: skip
 
     def columns(self, block: Block, x: Value, panels: Sequence[_Panel], column: Value) -> None:
         """One block of columns: the products of all taps, then the epilogue."""

@@ -60,6 +60,7 @@ def plan_few_outputs(
     dilation: Shape,
     target: Target,
     label: str = "",
+    inside: Shape = (0, 0, 1, 1),
 ) -> list[Step]:
     """The steps: where the lanes run over channels, the weights are put into their order first, if they are not.
 
@@ -76,6 +77,8 @@ def plan_few_outputs(
         The chain's other inputs, stretched to the results' shape; outputs neighbouring, or one number for all.
     stride, dilation : tuple of int
         Of three axes.
+    inside : (int, int, int, int)
+        Planes and lines of x's halo before its first, and how many it has itself.
     """
     pictures, outputs, *sizes = results[0].shape
     channels, taps = weight.shape[1], weight.shape[2:]
@@ -105,7 +108,7 @@ def plan_few_outputs(
         lines *= max(1, TASK_PRODUCTS // (width * products * schedule.rows))
     lines = min(height, lines)
     line_parts = height // lines
-    numbers = [*sizes, lines, line_parts, of_task, column_parts]
+    numbers = [*sizes, lines, line_parts, of_task, column_parts, *inside]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.loops import distances
+from wimmel.compiler.kernels.loops import distances, taps_within
 from wimmel.compiler.kernels.microkernel import Block, accumulate, zeros
 from wimmel.compiler.kernels.shuffles import interleaved
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -85,6 +85,8 @@ class _FewOutputs:
         self.schedule = schedule
         self.target = target
         self.builder = Builder(name)
+        self.planes: tuple[Number, Number] = (0, 0)
+        self.lines: tuple[Number, Number] = (0, 0)
         chain = schedule.chain
         self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
@@ -92,11 +94,12 @@ class _FewOutputs:
         builder, schedule = self.builder, self.schedule
         arguments, begin, end, _ = builder.kernel()
         count = len(self.types)
-        words = builder.arguments(arguments, "pp" + "p" * count + "i" * 7 + "iii" * (1 + count))
+        words = builder.arguments(arguments, "pp" + "p" * count + "i" * 11 + "iii" * (1 + count))
         x, self.weights, *views = words[: 2 + count]
         depth, _, self.width, lines, line_parts, columns, column_parts = words[2 + count : 9 + count]
         height = words[3 + count]
-        strides = [words[first : first + 3] for first in range(9 + count, len(words), 3)]
+        self.fronts, self.x_sizes = words[9 + count : 11 + count], words[11 + count : 13 + count]
+        strides = [words[first : first + 3] for first in range(13 + count, len(words), 3)]
         self.x_strides, self.view_strides = strides[0], strides[1:]
 
         def task(number: Value) -> None:
@@ -108,6 +111,7 @@ class _FewOutputs:
             left = across * columns
             is_last = builder.compare("eq", across, column_parts - 1)
             right = builder.select(is_last, self.width, left + columns)
+            self.planes = self.within(0, plane)
             by_picture, by_plane, _ = self.x_strides
             start = builder.offset(x, picture * by_picture + plane * by_plane * schedule.stride[0], schedule.kind)
             there = [
@@ -134,6 +138,7 @@ class _FewOutputs:
         """Some rows of outputs: blocks of several vectors, then single ones; vectors that would reach beyond the end
         begin before. Of rows shorter than a vector lanes are masked, or they are done column by column."""
         builder, schedule = self.builder, self.schedule
+        self.lines = self.within(1, line)
         x = builder.offset(x, line * self.x_strides[2] * schedule.stride[1], schedule.kind)
         by_row = [
             [
@@ -315,9 +320,16 @@ class _FewOutputs:
         def plane(number: Number, *taken: Value) -> list[Value]:
             if height == 1:
                 return at(number, 0, taken)
-            return builder.loop(0, height, 1, lambda along, *taken: at(number, along, taken), taken)
+            return builder.loop(*self.lines, 1, lambda along, *taken: at(number, along, taken), taken)
 
-        return plane(0, *taken) if depth == 1 else builder.loop(0, depth, 1, plane, taken)
+        return plane(0, *taken) if depth == 1 else builder.loop(*self.planes, 1, plane, taken)
+
+    def within(self, axis: int, place: Value) -> tuple[Number, Number]:
+        """The planes or lines of taps that meet more than x's halo at an output."""
+        schedule, axis_sizes = self.schedule, (self.fronts[axis], self.x_sizes[axis])
+        return taps_within(
+            self.builder, place, schedule.taps[axis], schedule.stride[axis], schedule.dilation[axis], *axis_sizes
+        )
 
     # epilogue
 

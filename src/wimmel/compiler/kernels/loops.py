@@ -74,6 +74,21 @@ def offset_of(digits: Sequence[Number], strides: Sequence[Value]) -> Number:
     return offset
 
 
+def taps_within(
+    builder: Builder, place: Value, taps: int, stride: int, dilation: int, front: Value, size: Value
+) -> tuple[Number, Number]:
+    """Along an axis, the first tap that meets x at an output, and the last + 1; the others meet only its halo, of which
+    so many elements lie in front of its own."""
+    if taps == 1:
+        return 0, 1
+    before = front - place * stride
+
+    def reach(elements: Value) -> Number:
+        return builder.minimum((builder.maximum(elements, 0) + (dilation - 1)) // dilation, taps)
+
+    return reach(before), reach(before + size)
+
+
 def distances(builder: Builder, stride: Value, lanes: int) -> Value:
     """How far from the first lane's element each lane's lies, for gathers and scatters: numbers of 32 bits, with which
     these are quicker."""

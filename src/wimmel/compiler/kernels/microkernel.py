@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from wimmel.compiler.language import Builder, Number, Type, Value
 from wimmel.compiler.steps import bytes_of
@@ -71,6 +72,7 @@ WAY, WAYS = 4096, 8
 """A first-level cache keeps so many lines that lie a multiple of so many bytes apart."""
 
 
+@cache
 def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0) -> Block:
     """The block that takes the least time for so many outputs and pixels in a row.
 

@@ -124,6 +124,8 @@ def _forwards(
     """Loops along which neighbours follow each other backwards, in views that care, begin at the other end."""
     back = [any(view[axis] == -1 for view in strides) and all(view[axis] != 1 for view in strides)
             for axis in range(len(sizes))]  # fmt: skip
+    if not any(back):
+        return list(inputs), list(results), [list(view) for view in strides]
     places = [
         replace(
             place,
