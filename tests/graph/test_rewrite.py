@@ -88,6 +88,12 @@ CASES = {
     ],
     "x / 1 is x": [(lambda x: x / 1, ODD), (lambda n: n / np.ones((), np.int32), NUMBERS)],
     "x ** 1 is x": [(lambda x: x**1, ODD), (lambda n: n ** np.ones((2, 1)), NUMBERS)],
+    "n ** k of whole numbers is a product": [
+        (lambda n: n**5, NUMBERS),
+        (lambda n: n**300, NUMBERS.astype(np.int64)),
+        (lambda n: n ** np.int32(7), NUMBERS.astype(np.uint16)),
+        (lambda n: n ** np.full(5, 3), NUMBERS),
+    ],
     "x ** 2 is x * x": [(lambda x: x**2, ODD), (lambda n: n ** np.array(2.0), NUMBERS)],
     "x * a * b is x * (a * b) where that is exact, as in a double negation": [
         (lambda x: array.negative(-x), ODD),

@@ -211,18 +211,16 @@ def _power(builder: Builder, target: Target, operands: list[Value], dtype: str) 
 
 
 def _whole_power(builder: Builder, base: Value, exponent: Value) -> Value:
-    """By squaring, wrapping as NumPy's integers do; exponents are not negative."""
+    """By squaring, wrapping as NumPy's integers do, until no lane has bits left; exponents are not negative."""
 
-    def bit(_: Value, power: Value, square: Value, left: Value) -> list[Value]:
+    def bit(power: Value, square: Value, left: Value) -> list[Value]:
         odd = builder.compare("ne", left & 1, 0)
-        return [
-            builder.select(odd, power * square, power),
-            square * square,
-            builder.binary("shift_right", left, builder.constant(left.type, 1)),
-        ]
+        following = builder.binary("shift_right", left, builder.constant(left.type, 1))
+        more = builder.compare("ne", builder.folded(following, lambda a, b: a | b), 0)
+        return [more, builder.select(odd, power * square, power), square * square, following]
 
     one = builder.constant(base.type, 1)
-    return builder.loop(0, 8 * base.type.of(1).bytes, 1, bit, [one, base, exponent])[0]
+    return builder.repeat(bit, [one, base, exponent])[0]
 
 
 def _cast(builder: Builder, target: Target, operands: list[Value], dtypes: list[str], dtype: str) -> Value:

@@ -68,6 +68,7 @@ FLOOR, NOTHING = (Constant(name, ZERO.holds) for name in ("floor", "nothing"))
 POSITIVE_ZERO = Constant("zero", every_element(lambda value: (value == 0) & ~np.signbit(value)))
 ONE = Constant("one", every_element(lambda value: value == 1))
 TWO = Constant("two", every_element(lambda value: value == 2))
+TIMES = Constant("times", every_element(lambda value: (value >= 2) & (value < 2**12) & (value == value.flat[0])))
 MINUS_ONE = Constant("minus_one", every_element(lambda value: value == -1))
 TRUE = Constant("condition", every_element(lambda value: value != 0))
 FALSE = Constant("condition", every_element(lambda value: value == 0))
@@ -106,6 +107,20 @@ def _without_zero(m: Match) -> Tensor | None:
 def _squared(m: Match) -> Tensor:
     x = m.x if m.x.dtype == m.node.dtype else cast(m.x, dtype=m.node.dtype.name)
     return multiply(x, x)
+
+
+def _multiplied_out(m: Match) -> Tensor | None:
+    """By squaring; products of integers wrap round, in any order."""
+    if m.node.dtype.kind not in "iu" or m.x.shape != m.node.shape:
+        return None
+    square: Tensor = m.x if m.x.dtype == m.node.dtype else cast(m.x, dtype=m.node.dtype.name)
+    product, left = None, int(m.times.attributes["value"].flat[0])
+    while left:
+        if left & 1:
+            product = square if product is None else multiply(product, square)
+        left >>= 1
+        square = multiply(square, square) if left else square
+    return product
 
 
 def _less_or_more(m: Match, operation: Primitive) -> Tensor | None:
@@ -313,6 +328,7 @@ RULES: tuple[Rule, ...] = (
         _squared,
         liberty="the last bit, which a product rounds correctly and a power function may not; it is also faster",
     ),
+    Rule("n ** k of whole numbers is a product", Made(power, (X, TIMES)), _multiplied_out),
     Rule(
         "x * a * b is x * (a * b) where that is exact, as in a double negation",
         Made(multiply, (Made(multiply, (X, A), name="inner", swapped=True), B), swapped=True),
