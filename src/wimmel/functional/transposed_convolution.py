@@ -99,6 +99,11 @@ def conv_transpose2d(
     TypeError
         If x or weight is not floating point.
 
+    Notes
+    -----
+    Compiled code multiplies zeros around x, too, so that a weight that is infinite or NaN gives NaN near the border also
+    where the definition, which the reference backend computes, gives a number. Finite weights give the same.
+
     References
     ----------
     Dumoulin and Visin, "A guide to convolution arithmetic for deep learning" (2016), chapter 4.
