@@ -9,7 +9,7 @@ from wimmel.graph.tensor import Tensor
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     """The algorithm for a convolution or one of its gradients: ``direct``, ``winograd 2x2`` or ``winograd 4x4`` (by
-    the tile of outputs), or ``fft``.
+    the tile of outputs, or of cotangents), or ``fft``.
 
     Parameters
     ----------
@@ -20,7 +20,8 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
         ``exact`` allows only sums of products in their order: ``direct``.
     """
     faces = ("convolution", "convolution_input_gradient")
-    if precision == "fast" and anchor.primitive.name in faces and (tile := winograd_costs.tile_for(anchor, target)):
+    convolves = anchor.primitive.name in (*faces, "convolution_weight_gradient")
+    if precision == "fast" and convolves and (tile := winograd_costs.tile_for(anchor, target)):
         return f"winograd {tile}x{tile}"
     if precision == "fast" and anchor.primitive.name in faces and fft_costs.tile_for(anchor, target):
         return "fft"

@@ -34,7 +34,9 @@ def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
             halo = input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
             return (winograd.widened(halo, anchor.shape[2:], tile),)
         case "convolution_weight_gradient":
-            return attributes["padding"], None
+            sizes = anchor.inputs[1].shape[2:]
+            of_g = winograd.widened(((0, 0),) * len(sizes), sizes, tile) if tile > 1 else None
+            return winograd.widened(attributes["padding"], sizes, tile), of_g
     return tuple(None for _ in pictures(anchor))
 
 

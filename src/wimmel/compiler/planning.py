@@ -30,6 +30,7 @@ from wimmel.compiler.kernels import (
     weight_gradient,
     winograd,
     winograd_costs,
+    winograd_gradient,
 )
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.program import Program, assembled
@@ -378,7 +379,9 @@ def _weight_gradient(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     x, g = planner.pictures(region)
     plan: _Plan = weight_gradient.plan_weight_gradient
-    if _is_depthwise(anchor):
+    if tile := winograd_costs.TILES.get(planner.algorithm(anchor)):
+        plan = partial(winograd_gradient.plan_winograd_gradient, tile=tile)
+    elif _is_depthwise(anchor):
         plan = depthwise_weights.plan_depthwise_weight_gradient
     planner.add(plan(x, g, planner.result(anchor), **_geometry(anchor), target=planner.target, label=region.name))
 

@@ -9,15 +9,17 @@ from functools import partial
 import numpy as np
 import pytest
 
-from compiler.contractions import EPILOGUES, Case, case, convolved, run
-from compiler.machine import run_program
-from compiler.views import TARGETS
+import wimmel as wm
+from compiler.contractions import EPILOGUES, Case, case, convolved, elements, run, within
+from compiler.machine import at, run_program, run_steps
+from compiler.views import TARGETS, drawn_place, only_that_place_was_written
 from wimmel.compiler import planning
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.choice import algorithm
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.winograd import TRANSFORMS, plan_winograd, widened
-from wimmel.compiler.kernels.winograd_costs import ERRORS, PROMISED, TILES, error, tile_for
+from wimmel.compiler.kernels.winograd_costs import ERRORS, GRADIENT_ERRORS, PROMISED, TILES, error, tile_for
+from wimmel.compiler.kernels.winograd_gradient import plan_winograd_gradient
 from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
 from wimmel.compiler.steps import Buffer, row_major
 from wimmel.compiler.targets import KNOWN
@@ -223,8 +225,8 @@ def test_no_error_is_chosen_that_is_larger_than_promised(monkeypatch):
 
 @pytest.mark.parametrize("name", TILES)
 def test_within_graphs(name, monkeypatch):
-    """Forward and input gradient, one after the other: halos are as wide as tiles need them. Sums are whole numbers, so
-    0.5 tells the positive ones apart, however they are rounded."""
+    """Forward, input and weight gradients, one after the other: halos are as wide as tiles need them. Sums are whole
+    numbers, so 0.5 tells the positive ones apart, however they are rounded."""
     monkeypatch.setattr(planning, "algorithm", lambda *_: name)
     random = np.random.default_rng(8)
     for seed in range(6):
@@ -238,7 +240,103 @@ def test_within_graphs(name, monkeypatch):
         back = primitives.convolution_input_gradient(g, v, size=first.result[2:], **second.settings)
         back = primitives.multiply(back, primitives.cast(primitives.less(0.5, y), dtype="float32"))
         back = primitives.convolution_input_gradient(back, w, size=first.x[2:], **first.settings)
-        graph = Graph((x, w, v, g), (z, back))
+        weights = primitives.convolution_weight_gradient(y, g, kernel=(3, 3), **second.settings)
+        graph = Graph((x, w, v, g), (z, back, weights))
         found = run_program(planning.compiled(graph, KNOWN["avx512"], frozenset((1, 2)), "fast"), values, seed)
         for ours, theirs in zip(found, evaluate(graph, values), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=PROMISED * max(1, abs(theirs).max(initial=0)))
+
+
+# weight gradients
+
+
+def weight_gradient(x, g, padding, target, tile, seed=0):
+    """What the kernels give, what the definition does, and the sums of |x| * |g|."""
+    settings = {"stride": (1, 1), "padding": padding, "dilation": (1, 1), "groups": 1}
+    random, sizes = np.random.default_rng(seed), g.shape[2:]
+    x_place = within(random, "float32", x.shape, widened(padding, sizes, tile))
+    g_place = within(random, "float32", g.shape, widened(((0, 0), (0, 0)), sizes, tile))
+    result = drawn_place(random, "float32", (g.shape[1], x.shape[1], 3, 3))
+    steps = plan_winograd_gradient(x_place, g_place, result, (3, 3), **settings, target=target, tile=tile)
+    known = {place.buffer: elements(place, a.astype(np.float32), 0.0) for place, a in ((x_place, x), (g_place, g))}
+    arrays = run_steps(steps, known, target, seed)
+    assert only_that_place_was_written(result, arrays)
+    x, g = x.astype(np.float64), g.astype(np.float64)
+    definition = partial(primitives.convolution_weight_gradient.definition, kernel=(3, 3), **settings)
+    return at(result, arrays), definition(x, g), definition(abs(x), abs(g))
+
+
+@pytest.mark.parametrize("tile", TRANSFORMS)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_drawn_weight_gradients_give_what_the_definition_gives(target, tile):
+    random = np.random.default_rng(12)
+    for seed in range(CASES[target.name] // 2):
+        shapes = drawn(random)
+        x, g = (random.integers(-4, 5, shape) for shape in (shapes.x, shapes.result))
+        found, expected, largest = weight_gradient(x, g, shapes.settings["padding"], target, tile, seed)
+        if tile == 2:
+            np.testing.assert_array_equal(found, expected)
+        else:
+            np.testing.assert_allclose(found, expected, rtol=0, atol=PROMISED * largest.max())
+
+
+@pytest.mark.parametrize("positive", [False, True], ids=["normal", "positive"])
+@pytest.mark.parametrize("tile", TRANSFORMS)
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_errors_of_weight_gradients_are_far_below_what_is_promised(target, tile, positive):
+    random = np.random.default_rng(13)
+    x, g = random.standard_normal((2, 3, 20, 40, 40)).astype(np.float32)
+    if positive:
+        x, g = abs(x), abs(g)
+    found, expected, largest = weight_gradient(x, g, ((1, 1), (1, 1)), target, tile)
+    error = abs(found - expected) / largest.max(axis=(2, 3), keepdims=True)
+    assert error.max() < GRADIENT_ERRORS[tile]
+
+
+def test_weight_gradients_of_other_pictures_need_no_new_code():
+    padding, schedules = ((1, 1), (1, 1)), []
+    result = row_major(Buffer("float32", 24 * 72 * 9), (24, 72, 3, 3))
+    for n, height, width in ((1, 9, 9), (3, 5, 70), (2, 1, 1), (1, 224, 224), (2, 13, 3)):
+        x = with_halo("float32", (n, 72, height, width), widened(padding, (height, width), 4))
+        g = with_halo("float32", (n, 24, height, width), widened(((0, 0), (0, 0)), (height, width), 4))
+        steps = plan_winograd_gradient(x, g, result, (3, 3), (1, 1), padding, (1, 1), 1, KNOWN["avx512"])
+        schedules.append(steps[0].schedule)
+    assert len(set(schedules)) == 1
+
+
+def test_a_weight_gradient_of_nothing_is_zero():
+    padding = ((0, 0), (0, 0))
+    x, g = (with_halo("float32", (0, 2, size, size), padding) for size in (7, 5))
+    result = row_major(Buffer("float32", 36), (2, 2, 3, 3))
+    steps = plan_winograd_gradient(x, g, result, (3, 3), (1, 1), padding, (1, 1), 1, KNOWN["avx512"])
+    assert not at(result, run_steps(steps, {})).any()
+
+
+def test_which_weight_gradients_are_chosen():
+    def gradient(n, channels, outputs, size):
+        x, g = (input_tensor("x", (n, count, size, size), "float32") for count in (channels, outputs))
+        settings = case((n, channels, size, size), outputs, (3, 3), padding=1).settings
+        return primitives.convolution_weight_gradient(x, g, kernel=(3, 3), **settings)
+
+    assert algorithm(gradient(16, 64, 64, 56), KNOWN["avx512"], "fast") == "winograd 4x4"
+    assert algorithm(gradient(16, 64, 64, 56), KNOWN["avx512"], "exact") == "direct"
+    assert algorithm(gradient(1, 512, 512, 7), KNOWN["avx512"], "fast") == "direct"
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_every_number_of_threads_gives_the_same_bits(threads):
+    random = np.random.default_rng(14)
+    x, w = random.standard_normal((2, 32, 30, 30)), random.standard_normal((40, 32, 3, 3))
+
+    def step(x, w):
+        y, gradient = wm.value_and_grad(lambda w: wm.sum(wm.relu(wm.conv2d(x, w, padding=1)) ** 2))(w)
+        return y, gradient
+
+    compiled = wm.compile(step, precision="fast")
+    x, w = x.astype(np.float32), w.astype(np.float32)
+    assert "Winograd" in str(wm.explain(step, x, w))
+    with wm.num_threads(1):
+        expected = compiled(x, w)
+    with wm.num_threads(threads):
+        for _ in range(5):
+            assert all(np.array_equal(a, b) for a, b in zip(compiled(x, w), expected, strict=True))

@@ -135,7 +135,7 @@ def plan_winograd(
     while lanes > channels:
         lanes //= 2
     schedule = WinogradSchedule(
-        tile, block, channels, outputs, lanes, x.strides[3], _apart(channels), chain,
+        tile, block, channels, outputs, lanes, x.strides[3], apart(channels), chain,
         tuple((place.strides[3], place.strides[1]) for place in operands),
         tuple((place.strides[3], 1) for place in results),
     )  # fmt: skip
@@ -143,7 +143,7 @@ def plan_winograd(
     together, of_part, turn = _shares(schedule, blocks, tiles, target)
     groups_of_tiles = -(-tiles // together)
     rows = max(together, FEWEST)
-    data_plane, products_plane = _apart(rows * schedule.row), _apart(rows * turn * block.outputs)
+    data_plane, products_plane = apart(rows * schedule.row), apart(rows * turn * block.outputs)
     taps = TRANSFORMS[tile].n ** 2
     size = taps * (data_plane + products_plane) + tile**2 * max(block.lanes, LINE)
     own = Buffer(x.dtype, size, "thread", "tiles")
@@ -165,7 +165,7 @@ def _transformed_weights(weight: Place, block: Block, tile: int, target: Target)
     rows = Place(weight.buffer, weight.offset, (outputs, channels, 3, 3), (by_output, by_channel, *by_tap))
     packed, steps = plan_packing(rows, 0, block, target)
     count = -(-outputs // block.outputs) * channels
-    plane = _apart(count * block.outputs)
+    plane = apart(count * block.outputs)
     planes = TRANSFORMS[tile].n ** 2
     result = Place(Buffer(weight.dtype, planes * plane, name="transformed"), 0, (planes * plane,), (1,))
     schedule = WinogradWeightsSchedule(tile, block.outputs, block.lanes)
@@ -174,7 +174,7 @@ def _transformed_weights(weight: Place, block: Block, tile: int, target: Target)
     return result, plane, [*steps, step]
 
 
-def _apart(elements: int) -> int:
+def apart(elements: int) -> int:
     """At least so many elements, in an odd number of cache lines."""
     lines = -(-elements // LINE)
     return LINE * (lines + (lines + 1) % 2)

@@ -21,6 +21,10 @@ ERRORS = {
 """By tile and channels, the largest error that was measured against float64, of the largest sum of |x| * |w| within a
 tile: the worse of normal and of positive numbers, whose sums grow with the channels."""
 
+GRADIENT_ERRORS = {2: 2.9e-6, 4: 1.9e-6}
+"""The same of weight gradients, of the largest sum of |x| * |g| within 3x3 weights: no sum has more products than were
+measured."""
+
 PROMISED = 2e-5
 """No algorithm with a larger error is chosen."""
 
@@ -29,6 +33,18 @@ DATA = {2: 65, 4: 220}
 
 BACK = {2: 60, 4: 165}
 """To transform one vector of outputs back, with an epilogue."""
+
+COTANGENTS = {2: 65, 4: 250}
+"""To transform one vector of cotangents of a tile."""
+
+GRADIENT = {2: 130, 4: 300}
+"""To transform one vector of sums back to weights, and to add up those of several parts."""
+
+SUMS = 1.1
+"""How much longer products take that are added to sums in memory."""
+
+PART = 64
+"""Channels and outputs of a task of a weight gradient: the sums of their products stay in the second-level cache."""
 
 BESIDE = 4
 """To begin and end the sum of one vector of products."""
@@ -42,20 +58,25 @@ WORTH = 0.85
 
 
 def tile_for(anchor: Tensor, target: Target) -> int | None:
-    """The side of the tile by which a convolution, or its gradient by the input, is best computed; None where that is
-    not the best way, or not possible."""
-    attributes, (source, weight) = anchor.attributes, anchor.inputs
+    """The side of the tile by which a convolution, or one of its gradients, is best computed; None where that is not
+    the best way, or not possible."""
+    attributes, (source, other) = anchor.attributes, anchor.inputs
     ones = {*attributes["stride"], *attributes["dilation"], attributes["groups"]} == {1}
-    if anchor.dtype != np.float32 or weight.shape[2:] != (3, 3) or not ones or 0 in anchor.shape + source.shape:
+    of_weights = anchor.primitive.name == "convolution_weight_gradient"
+    weight, result = (anchor, other) if of_weights else (other, anchor)
+    if anchor.dtype != np.float32 or weight.shape[2:] != (3, 3) or not ones or 0 in result.shape + source.shape:
         return None
-    channels, outputs = source.shape[1], anchor.shape[1]
-    possible = [tile for tile in ERRORS if error(tile, channels) <= PROMISED]
-    pictures, _, *sizes = anchor.shape
-    costs = {tile: _cost(tile, pictures, sizes, channels, outputs, target) for tile in possible}
-    best = min(possible, key=lambda tile: costs[tile], default=None)
+    channels, (pictures, outputs, *sizes) = source.shape[1], result.shape
     products = pictures * math.prod(sizes) * 9 * channels * outputs / target.lanes("f32")
-    direct = max(products, _fetching(9 * channels * outputs, target))
-    return best if best is not None and costs[best] < WORTH * direct else None
+    if of_weights:
+        possible = [tile for tile in GRADIENT_ERRORS if GRADIENT_ERRORS[tile] <= PROMISED]
+        costs = {tile: _gradient_cost(tile, pictures, sizes, channels, outputs, target) for tile in possible}
+    else:
+        possible = [tile for tile in ERRORS if error(tile, channels) <= PROMISED]
+        costs = {tile: _cost(tile, pictures, sizes, channels, outputs, target) for tile in possible}
+        products = max(products, _fetching(9 * channels * outputs, target))
+    best = min(possible, key=lambda tile: costs[tile], default=None)
+    return best if best is not None and costs[best] < WORTH * products else None
 
 
 def error(tile: int, channels: int) -> float:
@@ -74,6 +95,16 @@ def _cost(tile: int, pictures: int, sizes: list[int], channels: int, outputs: in
     products = tiles * taps * (channels + BESIDE) * vectors
     around = tiles * (-(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
     return max(products, _fetching(taps * channels * outputs, target)) + around
+
+
+def _gradient_cost(tile: int, pictures: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
+    lanes, taps = target.lanes("f32"), (tile + 2) ** 2
+    tiles = pictures * math.prod(-(-size // tile) for size in sizes)
+    vectors = -(-outputs // lanes)
+    products = tiles * taps * max(channels, FEWEST) * vectors * SUMS
+    data = -(-channels // lanes) * -(-outputs // PART) * DATA[tile]
+    cotangents = vectors * -(-channels // PART) * COTANGENTS[tile]
+    return products + tiles * (data + cotangents) + channels * vectors * GRADIENT[tile]
 
 
 def _fetching(weights: int, target: Target) -> float:

@@ -3,7 +3,7 @@ data transformed, products summed over the channels, sums transformed back and r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ INLINE = 8
 
 
 @dataclass(frozen=True)
-class _Vectors:
+class Vectors:
     """Arithmetic on vectors, of which every multiplication with something added is one instruction."""
 
     builder: Builder
@@ -38,6 +38,50 @@ class _Vectors:
         return self.builder.fma(self.builder.constant(x.type, float(factor)), x, y)
 
 
+def over_tiles(
+    builder: Builder,
+    first: Value,
+    count: Number,
+    down: Value,
+    across: Value,
+    body: Callable[[Value, Value, Value, Value], None],
+) -> None:
+    """``body(number, picture, row, column)`` for tiles from the first on, numbered from 0; a picture has so many down
+    and across."""
+    column, rows = first % across, first // across
+
+    def turn(number: Value, picture: Value, row: Value, column: Value) -> list[Value]:
+        body(number, picture, row, column)
+        last_column = builder.compare("eq", column, across - 1)
+        last_row = last_column & builder.compare("eq", row, down - 1)
+        below = builder.select(last_column, row + 1, row)
+        return [
+            builder.select(last_row, picture + 1, picture),
+            builder.select(last_row, 0, below),
+            builder.select(last_column, 0, column + 1),
+        ]
+
+    builder.loop(0, count, 1, turn, [rows // down, rows % down, column])
+
+
+def store_planes(builder: Builder, rows: Iterable[Sequence[Value]], pointer: Value, plane: Number) -> None:
+    """A square of values, each a plane further than the one before."""
+    for row in rows:
+        for value in row:
+            builder.store(value, pointer, 0)
+            pointer = builder.offset(pointer, plane, value.type.kind)
+
+
+def load_columns(builder: Builder, pointer: Value, side: int, plane: Number, vector: Type) -> Iterator[list[Value]]:
+    """A square of so many planes, column by column as they are asked for."""
+    for j in range(side):
+        there, found = builder.offset(pointer, plane * j, vector.kind), []
+        for _ in range(side):
+            found.append(builder.load(there, 0, vector))
+            there = builder.offset(there, plane * side, vector.kind)
+        yield found
+
+
 class WinogradWeightsKernel:
     """For every row: 3x3 vectors loaded, n x n stored."""
 
@@ -47,7 +91,7 @@ class WinogradWeightsKernel:
         self.builder = Builder(name)
 
     def write(self) -> Function:
-        builder, schedule, r, n = self.builder, self.schedule, self.transforms.r, self.transforms.n
+        builder, schedule, r = self.builder, self.schedule, self.transforms.r
         argument, begin, end, _ = builder.kernel()
         packed, result, rows, of_task, plane = builder.arguments(argument, "ppiii")
         vector = Type("f32", schedule.lanes)
@@ -62,10 +106,8 @@ class WinogradWeightsKernel:
             columns = (
                 [builder.load(taken, (i * r + j) * schedule.outputs, vector) for i in range(r)] for j in range(r)
             )
-            square = over_two_axes(self.transforms.weights, _Vectors(builder), columns)
-            for i, row in enumerate(square):
-                for j, value in enumerate(row):
-                    builder.store(value, given, plane * (i * n + j))
+            square = over_two_axes(self.transforms.weights, Vectors(builder), columns)
+            store_planes(builder, square, given, plane)
 
         builder.loop(begin * of_task, builder.minimum(end * of_task, rows), 1, row)
         return builder.function()
@@ -116,24 +158,6 @@ class WinogradKernel:
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def over_tiles(self, first: Value, count: Number, body: Callable[[Value, Value, Value, Value], None]) -> None:
-        """``body(number, picture, row, column)`` for tiles from the first on, numbered from 0."""
-        builder = self.builder
-        column, rows = first % self.across, first // self.across
-
-        def turn(number: Value, picture: Value, row: Value, column: Value) -> list[Value]:
-            body(number, picture, row, column)
-            last_column = builder.compare("eq", column, self.across - 1)
-            last_row = last_column & builder.compare("eq", row, self.down - 1)
-            below = builder.select(last_column, row + 1, row)
-            return [
-                builder.select(last_row, picture + 1, picture),
-                builder.select(last_row, 0, below),
-                builder.select(last_column, 0, column + 1),
-            ]
-
-        builder.loop(0, count, 1, turn, [rows // self.down, rows % self.down, column])
-
     # the data
 
     def transform_data(self, first: Value, count: Number) -> None:
@@ -152,18 +176,12 @@ class WinogradKernel:
                     channel = builder.minimum(channel, schedule.channels - lanes)
                 there = [builder.offset(line, channel, self.kind) for line in lines]
                 columns = ([builder.load(line, j * schedule.columns, vector) for line in there] for j in range(n))
-                square = over_two_axes(self.transforms.data, _Vectors(builder), columns)
-                self.store_planes(square, builder.offset(result, channel, self.kind))
+                square = over_two_axes(self.transforms.data, Vectors(builder), columns)
+                store_planes(builder, square, builder.offset(result, channel, self.kind), self.data_plane)
 
             builder.loop(0, schedule.channels, lanes, channels)
 
-        self.over_tiles(first, count, tile)
-
-    def store_planes(self, rows: Iterator[list[Value]], result: Value) -> None:
-        for row in rows:
-            for value in row:
-                self.builder.store(value, result, 0)
-                result = self.builder.offset(result, self.data_plane, self.kind)
+        over_tiles(builder, first, count, self.down, self.across, tile)
 
     # the products
 
@@ -243,7 +261,7 @@ class WinogradKernel:
                 mask = builder.mask(outputs - whole, lanes)
                 builder.when(builder.compare("lt", whole, outputs), lambda: vector(whole, mask))
 
-        self.over_tiles(first, count, tile)
+        over_tiles(builder, first, count, self.down, self.across, tile)
 
     def finish(
         self, products: Value, views: Sequence[Value], rows: Number, columns: Number, mask: Value | None
@@ -251,15 +269,8 @@ class WinogradKernel:
         """One vector of outputs of one tile."""
         builder, m, n, block = self.builder, self.transforms.m, self.transforms.n, self.schedule.block
 
-        def column(j: int) -> list[Value]:
-            there = builder.offset(products, self.products_plane * j, self.kind)
-            found = []
-            for _ in range(n):
-                found.append(builder.load(there, 0, block.vector))
-                there = builder.offset(there, self.products_plane * n, self.kind)
-            return found
-
-        square = [list(row) for row in over_two_axes(self.transforms.outputs, _Vectors(builder), map(column, range(n)))]
+        loaded = load_columns(builder, products, n, self.products_plane, block.vector)
+        square = list(over_two_axes(self.transforms.outputs, Vectors(builder), loaded))
 
         def at_once() -> None:
             for i in range(m):
