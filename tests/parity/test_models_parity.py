@@ -1,9 +1,5 @@
 """The deep networks beside PyTorch's: same weights, same outputs, and the same gradients in training."""
 
-import importlib.util
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -11,6 +7,7 @@ from wimmel import nn
 from wimmel.runtime import value_and_grad
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+twins = pytest.importorskip("wimmel.bench.twins", exc_type=ImportError)
 pytestmark = pytest.mark.parity
 
 INFERENCE = [
@@ -30,19 +27,6 @@ TRAINING = [
 ]
 """Single precision only where there are few numbers: among millions some are so near to 0, where ReLU has its corner,
 that rounding decides on which side of it they lie, in each library for itself."""
-
-
-def loaded_twins():
-    """benchmarks/twins.py, which is no part of the package."""
-    path = Path(__file__).parents[2] / "benchmarks" / "twins.py"
-    spec = importlib.util.spec_from_file_location("twins", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-twins = sys.modules.get("twins") or loaded_twins()
 
 
 def difference(ours, theirs):

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from wimmel.cli.bench import bench
 from wimmel.cli.demo import demo
 from wimmel.cli.evaluate import evaluate
 from wimmel.cli.failures import in_sentences
@@ -55,5 +56,5 @@ def _flowing(text: str) -> str:
     return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
 
 
-for _command in (demo, train, evaluate, predict, inspect):
+for _command in (demo, train, evaluate, predict, inspect, bench):
     app.command(help=_flowing(_command.__doc__ or ""))(in_sentences(_command))

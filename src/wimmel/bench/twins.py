@@ -1,5 +1,6 @@
 """The networks of `wimmel.models` in PyTorch, as peers, and what carries our parameters into them. Parameters are named
-as torchvision's, so the tables of names hold for its files too; it need not be installed.
+as torchvision's, so the tables of names hold for its files too; it need not be installed. Importing this imports
+PyTorch, and nothing of wimmel.
 
     ours, theirs = pair("resnet50", classes=10, seed=0)     # equal weights, both for inference
 """
@@ -8,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import nn
 
-import wimmel as wm
+if TYPE_CHECKING:
+    import wimmel as wm
 
 Renaming = tuple[tuple[str, str], ...]
 """Patterns of our names' beginnings and what each becomes; the first that matches is taken."""
@@ -21,6 +23,8 @@ Renaming = tuple[tuple[str, str], ...]
 
 def pair(name: str, **arguments: Any) -> tuple[wm.nn.Module, nn.Module]:
     """A network of `wimmel.models` built with these arguments, and its twin with equal weights, set to inference."""
+    import wimmel as wm
+
     ours = getattr(wm.models, name)(**arguments)
     arguments.pop("seed", None)
     theirs = TWINS[name](**arguments)
@@ -47,6 +51,22 @@ class Twin(nn.Module):
     """A network that knows what its parameters are called in wimmel's."""
 
     names: ClassVar[Renaming]
+
+
+class LeNet(Twin):
+    """Two convolutions and three dense layers."""
+
+    def __init__(self, classes: int = 10) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(1, 6, 5, padding=2), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(6, 16, 5), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Flatten(), nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, classes),
+        )  # fmt: skip
+
+    names: ClassVar[Renaming] = ((r"", "layers."),)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layers(x)
 
 
 class BasicBlock(nn.Module):
@@ -227,6 +247,7 @@ def _resnet(block: Callable[..., nn.Module], depths: tuple[int, ...], widths: tu
 
 
 TWINS: dict[str, Callable[..., Twin]] = {
+    "lenet": LeNet,
     "resnet18": _resnet(BasicBlock, (2, 2, 2, 2), (64, 128, 256, 512)),
     "resnet34": _resnet(BasicBlock, (3, 4, 6, 3), (64, 128, 256, 512)),
     "resnet50": _resnet(Bottleneck, (3, 4, 6, 3), (256, 512, 1024, 2048)),

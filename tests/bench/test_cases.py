@@ -1,0 +1,103 @@
+"""What is measured: sections whose cases can be told apart, and peers that compute what we do, as far as installed."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+import wimmel as wm
+from wimmel import bench
+from wimmel.bench.convolutions import Layer, square
+from wimmel.bench.networks import Network
+from wimmel.bench.operations import of_network
+from wimmel.bench.peers import jax_xla, onnx_runtime, opencv, ours, pytorch, scipy_signal
+from wimmel.bench.section import OURS
+from wimmel.bench.sections.size import needed, size_of
+
+LAYERS = {
+    "forward": Layer(4, 6, (3, 3), (8, 9), 2, padding=1),
+    "stride": Layer(4, 6, (3, 3), (9, 9), stride=2, padding=1),
+    "groups": Layer(4, 8, (3, 3), (8, 8), padding=1, groups=2),
+    "one axis": Layer(3, 4, (5,), (16,), padding=2),
+    "three axes": Layer(2, 3, (3, 3, 3), (5, 5, 5), padding=1),
+    "dilated": Layer(2, 3, (3, 3), (9, 9), padding=2, dilation=2),
+    "transposed": Layer(4, 3, (4, 4), (5, 5), stride=2, padding=1, face="transposed"),
+    "by input": Layer(4, 6, (3, 3), (8, 9), 2, padding=1, face="input"),
+    "by weights": Layer(4, 6, (3, 3), (9, 9), 2, stride=2, padding=1, face="weight"),
+}
+PEERS = {
+    "wimmel, alone": (ours.layer_alone, ()),
+    "torch": (pytorch.layer(channels_last=False), ("torch",)),
+    "torch, channels last": (pytorch.layer(channels_last=True), ("torch",)),
+    "onnxruntime": (onnx_runtime.layer, ("onnx", "onnxruntime")),
+    "jax": (jax_xla.layer, ("jax",)),
+    "opencv": (opencv.layer, ("onnx", "cv2")),
+    "scipy": (scipy_signal.layer, ("scipy",)),
+}
+
+
+@pytest.mark.parametrize("name", bench.SECTIONS)
+def test_a_section_is_complete(name):
+    section = bench.section(name)
+    names = [case.name for case in section.cases]
+    assert section.name == name
+    assert len(set(names)) == len(names)
+    assert section.contenders[0].name == OURS
+    assert section.unit in ("seconds", "bytes")
+    assert {case.group for case in section.chosen(first_of_groups=True)} == {case.group for case in section.cases}
+
+
+def test_an_unknown_section_is_refused_in_a_sentence():
+    with pytest.raises(ValueError, match="there is no section 'speed' to measure; there are layers, gradients"):
+        bench.section("speed")
+
+
+@pytest.mark.parametrize("peer", PEERS)
+@pytest.mark.parametrize("layer", LAYERS.values(), ids=LAYERS)
+def test_peers_compute_the_layer_that_we_do(layer, peer):
+    prepare, modules = PEERS[peer]
+    if any(importlib.util.find_spec(module) is None for module in modules):
+        pytest.skip(f"{peer} is not installed")
+    try:
+        ready = prepare(layer, 1)
+    except Exception as error:
+        if type(error).__module__ == "cv2":
+            pytest.skip(f"{peer} cannot: {error}")
+        raise
+    if ready is None:
+        pytest.skip(f"{peer} has nothing like it")
+    expected = ours.layer_inside(layer, 1).outcome()
+    np.testing.assert_allclose(ready.outcome().ravel(), expected.ravel(), rtol=1e-3, atol=1e-4)
+
+
+def test_sizes_of_a_layer():
+    layer = Layer(4, 6, (3, 5), (8, 9), 2, stride=2, padding=1)
+    y = wm.conv2d(np.zeros(layer.x, np.float32), np.zeros(layer.weight, np.float32), stride=2, padding=1)
+    assert layer.y == y.shape
+    assert layer.operations == 2 * 2 * 6 * 4 * 15 * y.shape[2] * y.shape[3]
+    assert str(square(8, 8, 3, 14, 2, groups=8)) == "3x3 /2 depthwise 8 at 14, n=1"
+
+
+@pytest.mark.parametrize("name", ["lenet", "resnet18", "mobilenet_v2"])
+def test_a_network_as_a_list_of_operations_answers_as_the_network(name):
+    ort = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnx")
+    net = Network(name, 1).ours()
+    x = np.random.default_rng(0).random((1, 1, 28, 28) if name == "lenet" else (1, 3, 64, 64)).astype(np.float32)
+    model = onnx_runtime.onnx_model(of_network(net), x.shape)
+    expected = net(x)
+    (y,) = ort.InferenceSession(model, providers=["CPUExecutionProvider"]).run(None, {"x": x})
+    np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
+
+
+def test_a_network_that_peers_do_not_know_is_refused():
+    net = wm.nn.Sequential(wm.nn.Conv2d(1, 2, 3), wm.nn.GELU()).initialize(0)
+    with pytest.raises(NotImplementedError, match="GELU is not known"):
+        of_network(net)
+
+
+def test_what_is_needed_counts_indirect_needs_and_no_extras():
+    found = needed("wimmel")
+    assert {"wimmel", "numpy", "llvmlite", "rich", "markdown-it-py"} <= set(found)
+    assert "pytest" not in found
+    assert size_of(found["wimmel"]) > 100_000

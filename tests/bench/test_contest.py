@@ -1,0 +1,56 @@
+"""Contenders take turns in processes of their own, and one that fails takes nobody with it."""
+
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from wimmel.bench.contest import Contest, missing
+from wimmel.bench.results import Figures
+
+
+def test_everyone_who_can_is_measured(fake):
+    with Contest(fake, 1, rounds=2) as contest:
+        figures, failed = contest.measure(fake.case("small"))
+    assert figures == {
+        "wimmel": Figures(1.0, 1.0),
+        "wimmel, alone": Figures(1.5, 1.5),
+        "steady": Figures(3.0, 3.0),
+        "printing": Figures(2.0, 2.0),
+        "failing": Figures(4.0, 4.0),
+        "crashing": Figures(4.0, 4.0),
+        "hanging": Figures(4.0, 4.0),
+    }
+    assert failed == {"wrong": "its output differs from the first contender's, by 0.1 of the largest number"}
+
+
+def test_who_fails_ends_or_hangs_loses_the_case_and_says_why(fake):
+    with Contest(fake, 1, rounds=1, limit=3) as contest:
+        figures, failed = contest.measure(fake.case("large"))
+        assert set(figures) == {"wimmel", "wimmel, alone", "steady", "printing"}
+        assert failed["failing"] == "RuntimeError: it is too large"
+        assert failed["crashing"] == "its process ended by itself, by signal SIGKILL"
+        assert failed["hanging"] == "it gave no answer within 3 s and was ended"
+        again, _ = contest.measure(fake.case("other"))
+    assert {"failing", "crashing", "hanging"} <= set(again)
+
+
+def test_the_missing_are_known_beforehand(fake):
+    assert missing(fake) == {"missing": ("a_library_nobody_has",)}
+
+
+def test_no_process_is_left(fake, monkeypatch):
+    started = []
+    real = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(real(*a, **k)) or started[-1])
+    with pytest.raises(KeyboardInterrupt), Contest(fake, 1, rounds=1, limit=3) as contest:
+        contest.measure(fake.case("small"))
+        raise KeyboardInterrupt
+    assert len(started) == len(fake.contenders) - 1
+    assert all(process.returncode is not None for process in started)
+
+
+def test_turns_are_limited_by_the_section(fake):
+    once = replace(fake, most_rounds=1, contenders=fake.contenders[:1])
+    with Contest(once, 1, rounds=50) as contest:
+        assert contest.rounds == 1

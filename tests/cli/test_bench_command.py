@@ -1,0 +1,90 @@
+"""`wimmel bench`: its table and its JSON, what it leaves out, and what it refuses."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from wimmel import bench
+
+FAKES = Path(__file__).parents[1] / "bench"
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """A section of invented contenders, as the only one."""
+    monkeypatch.syspath_prepend(str(FAKES))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(FAKES), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))
+    for name in list(bench.SECTIONS):
+        monkeypatch.delitem(bench.SECTIONS, name)
+    monkeypatch.setitem(bench.SECTIONS, "fake", "fake_section")
+    yield
+    sys.modules.pop("fake_section", None)
+
+
+def test_the_table(wimmel, fake):
+    result = wimmel("bench", "--only", "small", "--rounds", 1)
+    assert result.exit_code == 0, result.output
+    rows = {line.split("  ")[0].strip(): line.split() for line in result.stdout.splitlines()}
+    assert "Invented figures, 1 thread" in result.stdout
+    figures = ["1.00", "s", "1.50", "s", "3.00", "s", "2.00", "s", "4.00", "s", "4.00", "s", "4.00", "s"]
+    assert rows["small"] == ["small", *figures, "2.00", "/", "2.00", "1.33", "/", "1.33"]
+    assert "wrong failed at small: its output differs from the first contender's" in result.stdout
+    assert "Not installed: a_library_nobody_has; pip install a_library_nobody_has would add it." in result.stdout
+    assert "Traceback" not in result.output
+
+
+def test_json(wimmel, fake, tmp_path):
+    path = tmp_path / "figures.json"
+    arguments = ("--threads", 1, "--threads", 2, "--runs", 2, "--rounds", 1, "--only", "sizes", "--quick")
+    result = wimmel("bench", "fake", *arguments, "--json", "-o", path)
+    assert result.exit_code == 0, result.output
+    document = json.loads(result.stdout)
+    assert json.loads(path.read_text(encoding="utf-8")) == document
+    assert {"date", "processor", "cores", "target", "versions"} <= set(document["machine"])
+    assert document["settings"]["threads"] == [1, 2]
+    assert document["absent"] == {"a_library_nobody_has": "pip install a_library_nobody_has"}
+    (section,) = document["sections"]
+    assert [(row["name"], row["threads"], len(row["runs"])) for row in section["rows"]] == [
+        ("small", 1, 2),
+        ("small", 2, 2),
+    ]
+    row = section["rows"][0]
+    assert row["runs"][0]["steady"] == {"best": 3.0, "median": 3.0}
+    assert row["ratios"]["wimmel"] == {"best": 2.0, "median": 2.0, "counts": 2.0}
+    assert "wrong" in row["failed"]
+    means = [(each["threads"], each["contender"], each["group"], each["best"]) for each in section["geometric_means"]]
+    by_hand = [("wimmel", pytest.approx(2.0)), ("wimmel, alone", pytest.approx(4 / 3))]
+    assert means == [(threads, name, "sizes", mean) for threads in (1, 2) for name, mean in by_hand]
+
+
+def test_a_narrow_terminal_shows_the_best_peer_alone(fake):
+    code = "from wimmel import bench; bench.SECTIONS['fake'] = 'fake_section'; from wimmel.cli import main; main()"
+    command = [sys.executable, "-c", code, "bench", "fake", "--only", "small", "--rounds", "1"]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "80", "FORCE_COLOR": "1"}
+    text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=120).stdout
+    heading = next(line for line in text.splitlines() if "best peer" in line)
+    assert "steady" not in heading
+    assert re.search(r"2\.00 s.*\n *printing", re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("speed",), 2, "no section 'speed'"),
+        (("latency", "--only", "AlexNet"), 1, "no case of latency has 'AlexNet'"),
+        (("latency", "--rounds", "0"), 2, "--rounds"),
+        (("latency", "-o", "figures.txt"), 1, ".json"),
+        (("latency", "-o", "nowhere/figures.json"), 1, "no folder"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_a_sentence(wimmel, arguments, code, said):
+    result = wimmel("bench", *arguments)
+    assert result.exit_code == code
+    assert said in " ".join(result.stderr.split())
+    assert "Traceback" not in result.output
+    assert result.stdout == ""
