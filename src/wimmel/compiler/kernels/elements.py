@@ -1,6 +1,6 @@
 """Loops over elements: a chain applied to strided views of equal shape. Copies, conversions of layout, fills and every
 elementwise region that found no convolution or product to follow are of this kind. Where axes must change places on
-the way, `transposing` has the better kernel."""
+the way, `transposing` has the better kernel, or `small_axes` where they are many and small."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.loops import digits_of, distances, merge_neighbours, offset_of, within_reach
+from wimmel.compiler.kernels.loops import digit_cost, digits_of, distances, merge_neighbours, offset_of, within_reach
+from wimmel.compiler.kernels.small_axes import blocks_of, plan_small_axes
 from wimmel.compiler.kernels.transposing import TASK_ELEMENTS, plan_transposing
 from wimmel.compiler.language import INDEX, POINTER, Builder, Function, Type, Value
 from wimmel.compiler.steps import KIND_OF, Place, Step
@@ -89,9 +90,15 @@ def plan_elements(
     loops = _best_loops(sizes, strides, lanes, target)
     written = tuple(dict.fromkeys(place.buffer for place in results))
     if not any(place.buffer in written for place in inputs):
-        step = plan_transposing(chain, inputs, results, sizes, strides, target, loops.cost, label)
+        bound = loops.cost + digit_cost(loops.sizes)
+        small = blocks_of(chain, sizes, strides, lanes)
+        if small is not None:
+            bound = min(bound, small.cost)
+        step = plan_transposing(chain, inputs, results, sizes, strides, target, bound, label)
         if step is not None:
             return [step]
+        if small is not None and small.cost == bound:
+            return [plan_small_axes(chain, inputs, results, sizes, strides, small, lanes, label)]
 
     if within_reach(lanes, (view[-1] for view in loops.strides)) < lanes:
         lanes = 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.loops import digits_of, offset_of
+from wimmel.compiler.kernels.loops import digit_cost, digits_of, offset_of
 from wimmel.compiler.kernels.shuffles import factors, interleaved, taken_apart, transposed
 from wimmel.compiler.language import KINDS, POINTER, Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Place, Step
@@ -160,6 +160,7 @@ def _choices(
 ) -> Iterator[_Choice]:
     """Square blocks, or pixels, along these two axes, where every view allows it."""
     along, beyond = (sizes[axis] for axis in axes)
+    outer = [size for axis, size in enumerate(sizes) if axis not in axes]
     moves = [_move([view[axis] for axis in axes]) for view in strides]
     if "far" in moves or "across" not in moves:
         return
@@ -173,7 +174,7 @@ def _choices(
             filled = KINDS[KIND_OF[dtype]] * lanes / target.vector_bytes
             total += {"scalar": 0.1, "across": 1 + shuffles * (0.8 + 0.2 * filled)}.get(move, 1.0)
         repeated = -(-along // lanes) * lanes / along * (-(-beyond // width) * width / beyond)
-        return total / lanes * repeated
+        return total / lanes * repeated + digit_cost([*outer, along, beyond])
 
     pixels = all(view[axes[0]] == beyond for move, view in zip(moves, strides, strict=True) if move == "across")
     if pixels and beyond <= MOST_CHANNELS and lanes > 1:
