@@ -17,7 +17,9 @@ def row(*runs, group="layers"):
 
 
 def test_best_and_median_are_compared_with_the_best_peer_each():
-    assert row(run((1.0, 2.0), (3.0, 9.0), (4.0, 5.0))).ratios() == Ratios(best=3.0, median=2.5, counts=2.5)
+    assert row(run((1.0, 2.0), (3.0, 9.0), (4.0, 5.0))).ratios() == Ratios(
+        best=3.0, median=2.5, counts=2.5, ceiling=3.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,6 +29,16 @@ def test_best_and_median_are_compared_with_the_best_peer_each():
 )  # fmt: skip
 def test_a_ratio_counts_when_both_hold_in_two_of_three_runs(pairs, counts):
     assert row(*(run((1.0, 1.0), pair) for pair in pairs)).ratios().counts == counts
+
+
+@pytest.mark.parametrize(
+    ("pairs", "verdict"),
+    [([(1.1, 1.2)], "ahead"), ([(0.9, 1.2)], "level"), ([(0.9, 0.8)], "behind"), ([(1, 1)], "level"),
+     ([(2, 2), (0.9, 2), (1.1, 1.1)], "ahead"), ([(2, 2), (0.9, 2), (0.9, 1.1)], "level"),
+     ([(0.5, 0.5), (2, 2), (0.9, 0.9)], "behind")],
+)  # fmt: skip
+def test_ahead_and_behind_follow_the_same_rule(pairs, verdict):
+    assert row(*(run((1.0, 1.0), pair) for pair in pairs)).ratios().verdict == verdict
 
 
 def test_figures_of_several_runs_are_the_best_and_the_median_of_medians():
@@ -60,7 +72,7 @@ def test_geometric_means_by_group():
     assert means["a"].best == pytest.approx(4.0)
     assert means["a"].median == pytest.approx(6.0)
     assert means["a"].counts == pytest.approx(math.sqrt(2.0 * 8.0))
-    assert means["b"] == Ratios(*[pytest.approx(0.5)] * 3)
+    assert means["b"] == Ratios(*[pytest.approx(0.5)] * 4)
     assert geometric_mean([]) is None
 
 

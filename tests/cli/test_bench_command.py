@@ -55,7 +55,7 @@ def test_json(wimmel, fake, tmp_path):
     ]
     row = section["rows"][0]
     assert row["runs"][0]["steady"] == {"best": 3.0, "median": 3.0}
-    assert row["ratios"]["wimmel"] == {"best": 2.0, "median": 2.0, "counts": 2.0}
+    assert row["ratios"]["wimmel"] == {"best": 2.0, "median": 2.0, "counts": 2.0, "ceiling": 2.0}
     assert "wrong" in row["failed"]
     means = [(each["threads"], each["contender"], each["group"], each["best"]) for each in section["geometric_means"]]
     by_hand = [("wimmel", pytest.approx(2.0)), ("wimmel, alone", pytest.approx(4 / 3))]

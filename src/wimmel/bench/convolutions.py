@@ -32,7 +32,7 @@ class Layer:
     face: str = "forward"
 
     def __str__(self) -> str:
-        kernel = "x".join(map(str, self.kernel))
+        kernel = "x".join(map(str, self.kernel)) + (" taps" if self.axes == 1 else "")
         stride = f" /{self.stride}" if self.stride > 1 else ""
         depthwise = 1 < self.groups == self.channels
         channels = f"depthwise {self.channels}" if depthwise else f"{self.channels}->{self.outputs}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, astuple, dataclass, field
 from typing import Any
 
 from wimmel.bench.section import OURS
@@ -33,11 +33,19 @@ class Ratios:
         Of the best and of the median figures of all runs.
     counts : float
         What both reach in two of three runs.
+    ceiling : float
+        What both stay at or under in two of three runs.
     """
 
     best: float
     median: float
     counts: float
+    ceiling: float
+
+    @property
+    def verdict(self) -> str:
+        """``ahead`` or ``behind`` where that counts, else ``level``."""
+        return "ahead" if self.counts > 1 else "behind" if self.ceiling < 1 else "level"
 
 
 @dataclass(frozen=True)
@@ -83,13 +91,15 @@ class Row:
         --------
         >>> run = {"wimmel": Figures(1.0, 1.0), "torch": Figures(2.0, 3.0), "jax": Figures(2.5, 2.5)}
         >>> Row("layers", "a", "", 1, (run,)).ratios()
-        Ratios(best=2.0, median=2.5, counts=2.0)
+        Ratios(best=2.0, median=2.5, counts=2.0, ceiling=2.5)
         """
         whole = _ratio(self.figures, ours)
-        held = sorted((min(pair) for run in self.runs if (pair := _ratio(run, ours)) is not None), reverse=True)
-        if whole is None or not held:
+        pairs = [pair for run in self.runs if (pair := _ratio(run, ours)) is not None]
+        if whole is None or not pairs:
             return None
-        return Ratios(*whole, held[math.ceil(2 * len(held) / 3) - 1])
+        enough = math.ceil(2 * len(pairs) / 3)
+        lower, upper = sorted(map(min, pairs), reverse=True), sorted(map(max, pairs))
+        return Ratios(*whole, lower[enough - 1], upper[enough - 1])
 
     def to_json(self) -> dict[str, Any]:
         ratios = {name: self.ratios(name) for name in self.figures if name.startswith(OURS)}
@@ -107,17 +117,14 @@ def geometric_mean(ratios: Iterable[Ratios | None]) -> Ratios | None:
 
     Examples
     --------
-    >>> geometric_mean([Ratios(2.0, 1.0, 1.0), None, Ratios(8.0, 4.0, 1.0)])
-    Ratios(best=4.0, median=2.0, counts=1.0)
+    >>> geometric_mean([Ratios(2.0, 1.0, 1.0, 2.0), None, Ratios(8.0, 4.0, 1.0, 8.0)])
+    Ratios(best=4.0, median=2.0, counts=1.0, ceiling=4.0)
     """
     there = [each for each in ratios if each is not None]
     if not there:
         return None
-    best, median, counts = (
-        math.exp(math.fsum(math.log(getattr(each, name)) for each in there) / len(there))
-        for name in ("best", "median", "counts")
-    )
-    return Ratios(best, median, counts)
+    columns = zip(*map(astuple, there), strict=True)
+    return Ratios(*(math.exp(math.fsum(map(math.log, column)) / len(there)) for column in columns))
 
 
 def group_means(rows: Iterable[Row], ours: str = OURS) -> dict[str, Ratios]:
@@ -141,6 +148,23 @@ def text_of(number: float, unit: str) -> str:
     name, size = next((pair for pair in units[unit] if number >= pair[1]), units[unit][-1])
     scaled = number / size
     return f"{scaled:.{2 if scaled < 10 else 1 if scaled < 100 else 0}f} {name}"
+
+
+def pair_of(figures: Figures | None, unit: str) -> str:
+    """Best and median with their unit; one figure where they are alike, a dash where there are none.
+
+    Examples
+    --------
+    >>> pair_of(Figures(2e-3, 2.5e-3), "seconds"), pair_of(Figures(0.5, 1.5), "seconds"), pair_of(None, "seconds")
+    ('2.00 / 2.50 ms', '500 ms / 1.50 s', '-')
+    """
+    if figures is None:
+        return "-"
+    best, median = (text_of(number, unit) for number in (figures.best, figures.median))
+    if best == median:
+        return best
+    same_unit = best.split()[1] == median.split()[1]
+    return f"{best.split()[0] if same_unit else best} / {median}"
 
 
 def _ratio(figures: dict[str, Figures], ours: str) -> tuple[float, float] | None:

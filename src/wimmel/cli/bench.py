@@ -10,7 +10,7 @@ import typer
 from wimmel.cli.failures import INTERRUPTED, complain
 
 if TYPE_CHECKING:
-    from wimmel.bench.results import Figures, Ratios, Row
+    from wimmel.bench.results import Ratios, Row
     from wimmel.bench.run import Measured, Part, Report
     from wimmel.cli.screen import Screen
 
@@ -159,10 +159,12 @@ def _width(table: list[list[str]]) -> int:
 
 def _figures_in(row: Row, name: str, unit: str) -> str:
     """A contender's cell; that of the best peer says who it is."""
+    from wimmel.bench.results import pair_of
+
     if name != _BEST_PEER:
-        return _figures(row.figures.get(name), unit)
+        return pair_of(row.figures.get(name), unit)
     peer = row.best_peer()
-    return "-" if peer is None else f"{_figures(row.figures[peer], unit)}\n{peer}"
+    return "-" if peer is None else f"{pair_of(row.figures[peer], unit)}\n{peer}"
 
 
 def _ratio_cells(ratios: Ratios | None, several: bool) -> list[str]:
@@ -170,19 +172,6 @@ def _ratio_cells(ratios: Ratios | None, several: bool) -> list[str]:
     if ratios is None:
         return ["-"] * (1 + several)
     return [f"{ratios.best:.2f} / {ratios.median:.2f}", *([f"{ratios.counts:.2f}"] if several else [])]
-
-
-def _figures(figures: Figures | None, unit: str) -> str:
-    """Best and median with their unit; a dash where there are none."""
-    from wimmel.bench.results import text_of
-
-    if figures is None:
-        return "-"
-    best, median = (text_of(number, unit) for number in (figures.best, figures.median))
-    if best == median:
-        return best
-    same_unit = best.split()[1] == median.split()[1]
-    return f"{best.split()[0] if same_unit else best} / {median}"
 
 
 def _show_end(screen: Screen, report: Report) -> None:

@@ -1,0 +1,197 @@
+"""Writes docs/performance.md and its charts from the figures of `wimmel bench`.
+
+    wimmel bench --runs 3 --threads 1 --threads 2 -o figures.json
+    python docs/make_performance.py figures.json
+
+Several files are taken together, if they were measured on one machine: a section may be run by itself.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from wimmel.bench import SECTIONS, section
+from wimmel.bench.results import Ratios, Row, pair_of
+from wimmel.bench.run import Measured
+from wimmel.bench.section import OURS
+
+DOCS = Path(__file__).resolve().parent
+PAGE, IMAGES = DOCS / "performance.md", DOCS / "images"
+
+MOST_BARS = 12
+"""A chart has a bar for every case if there are no more than these, else for every group."""
+
+TEXT = tomllib.loads((DOCS / "performance_text.toml").read_text(encoding="utf-8"))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Write docs/performance.md from figures of wimmel bench.")
+    parser.add_argument("figures", nargs="+", type=Path, metavar="FILE", help="JSON that wimmel bench -o wrote")
+    documents = [json.loads(path.read_text(encoding="utf-8")) for path in parser.parse_args().figures]
+    try:
+        PAGE.write_text(written(documents), encoding="utf-8")
+    except ValueError as error:
+        sys.exit(f"{error}")
+
+
+def written(documents: Sequence[dict[str, Any]], images: Path = IMAGES) -> str:
+    """The page; its charts are drawn into the folder.
+
+    Raises
+    ------
+    ValueError
+        If the documents are of several machines.
+    """
+    machines = [document["machine"] for document in documents]
+    if len({(each["processor"], each["cores"], each["target"]) for each in machines}) > 1:
+        raise ValueError("these figures were measured on several machines and say nothing beside each other")
+    measured = _measured(documents)
+    parts = [_opening(documents), _summary(measured)]
+    parts += [_section(each, images) for each in measured]
+    return "\n".join(part for part in parts if part)
+
+
+def _measured(documents: Iterable[dict[str, Any]]) -> list[Measured]:
+    """The sections in their order, with the rows of all documents; of a case measured twice the later."""
+    rows: dict[str, dict[tuple[str, int], Row]] = {}
+    for document in documents:
+        for each in document["sections"]:
+            for row in map(Row.from_json, each["rows"]):
+                rows.setdefault(row.section, {})[row.name, row.threads] = row
+    return [Measured(section(name), tuple(rows[name].values())) for name in SECTIONS if name in rows]
+
+
+def _opening(documents: Sequence[dict[str, Any]]) -> str:
+    machine, settings = documents[-1]["machine"], [document["settings"] for document in documents]
+    versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    dates = sorted({document["machine"]["date"] for document in documents})
+    absent = {module for document in documents for module in document["absent"]}
+    lines = [
+        "# Performance",
+        "",
+        TEXT["opening"].strip(),
+        "",
+        f"- **Machine**: {machine['processor']}, {machine['cores']} cores, instructions used: {machine['target']}; "
+        f"{machine['system']}",
+        f"- **Software**: Python {machine['python']}, {versions}",
+        f"- **Measured**: {' to '.join(dict.fromkeys((dates[0], dates[-1])))}",
+    ]
+    if absent:
+        lines.append(f"- **Not installed**, and so not compared with: {', '.join(sorted(absent))}")
+    lines += ["", TEXT["rule"].strip()]
+    fewest, quick = min(each["runs"] for each in settings), any(each["quick"] for each in settings)
+    if fewest < 3 or quick:
+        what = "a quick look at a few cases" if quick else f"{fewest} run{'s' if fewest > 1 else ''}, not three"
+        lines += ["", f"> **These figures are no result**: they come from {what}."]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(measured: Sequence[Measured]) -> str:
+    """How many cases are ahead, level and behind, for each section, contender of ours and number of threads."""
+    lines = ["## At a glance", "", "| | threads | cases | ahead | level | behind | geometric mean |",
+             "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]  # fmt: skip
+    for each in measured:
+        for ours in each.ours:
+            for threads in each.threads:
+                ratios = [found for row in each.on(threads).rows if (found := row.ratios(ours)) is not None]
+                counted = Counter(found.verdict for found in ratios)
+                means = each.on(threads).means(ours)
+                mean = f"{list(means.values())[-1].counts:.2f}" if each.section.unit == "seconds" and means else ""
+                title = each.section.title + ("" if ours == OURS else f" ({ours})")
+                shown = str(threads) if each.section.is_threaded else ""
+                lines.append(
+                    f"| {title} | {shown} | {len(ratios)} | {counted['ahead']} | {counted['level']} | "
+                    f"{counted['behind']} | {mean} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def _section(measured: Measured, images: Path) -> str:
+    name, title = measured.section.name, measured.section.title
+    parts = [f"## {title}", "", TEXT["comments"][name].strip(), ""]
+    if measured.ours:
+        picture = f"performance-{name}.png"
+        _draw(measured, images / picture)
+        parts += [f"![{title}: ratios](images/{picture})", ""]
+    parts += _losses(measured)
+    table = _table(measured)
+    if len(measured.rows) > MOST_BARS:
+        parts += [f"<details><summary>All {len(measured.rows)} figures</summary>", "", *table, "", "</details>", ""]
+    else:
+        parts += [*table, ""]
+    return "\n".join(parts)
+
+
+def _draw(measured: Measured, path: Path) -> None:
+    sys.path.insert(0, str(DOCS))
+    try:
+        from performance_charts import Series, ratio_chart
+    finally:
+        sys.path.remove(str(DOCS))
+    ours = [name for name in measured.ours if not name.endswith("exact")]
+    by_case = len({row.name for row in measured.rows}) <= MOST_BARS
+    labels = list(dict.fromkeys(row.name if by_case else row.group for row in measured.rows))
+    series = []
+    for name in ours:
+        for threads in measured.threads:
+            of = measured.on(threads)
+            ratios = {row.name: row.ratios(name) for row in of.rows} if by_case else of.means(name)
+            values = [found.counts if (found := ratios.get(label)) is not None else None for label in labels]
+            on = f"{threads} thread{'s' if threads > 1 else ''}"
+            title = ", ".join(([name] if len(ours) > 1 else []) + ([on] if measured.section.is_threaded else []))
+            if any(value is not None for value in values):
+                series.append(Series(title, values))
+    what = "time" if measured.section.unit == "seconds" else "bytes"
+    ratio_chart(path, measured.section.title, what, labels, series)
+
+
+def _losses(measured: Measured) -> list[str]:
+    """Where we are behind, worst first, and why."""
+    behind = [
+        (ratios.ceiling, row) for row in measured.rows
+        if (ratios := row.ratios()) is not None and ratios.verdict == "behind"
+    ]  # fmt: skip
+    if not behind:
+        return ["Nowhere behind.", ""] if measured.ours else []
+    behind.sort(key=lambda pair: pair[0])
+    several = len(measured.threads) > 1
+    cases = [
+        f"{row.name}{f' on {row.threads}' if several else ''} ({ceiling:.2f}, {row.best_peer()})"
+        for ceiling, row in behind
+    ]
+    reason = TEXT["reasons"].get(measured.section.name, "").strip()
+    return [f"**Behind**: {'; '.join(cases)}. {reason}".rstrip(), ""]
+
+
+def _table(measured: Measured) -> list[str]:
+    unit, ours = measured.section.unit, measured.ours or (OURS,)
+    threaded = measured.section.is_threaded
+    headings = ["case", *(["threads"] if threaded else []), *ours, "best peer", "its figures"]
+    headings += [f"ratio ({name})" if len(ours) > 1 else "ratio" for name in ours]
+    lines = [_line(headings), _line(["---", *["---:"] * (len(headings) - 1)])]
+    for row in measured.rows:
+        peer = row.best_peer()
+        cells = [row.name, *([str(row.threads)] if threaded else [])]
+        cells += [pair_of(row.figures.get(name), unit) for name in ours]
+        cells += ["-", "-"] if peer is None else [peer, pair_of(row.figures[peer], unit)]
+        lines.append(_line([*cells, *(_ratios(row.ratios(name)) for name in ours)]))
+    return lines
+
+
+def _ratios(ratios: Ratios | None) -> str:
+    return "-" if ratios is None else f"{ratios.best:.2f} / {ratios.median:.2f} / **{ratios.counts:.2f}**"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    main()

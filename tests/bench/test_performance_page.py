@@ -1,0 +1,64 @@
+"""docs/performance.md: what the page says of invented figures."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+from wimmel.bench.results import Figures, Row
+from wimmel.bench.run import Plan, Report
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def maker():
+    """docs/make_performance.py, which is no part of the package."""
+    spec = importlib.util.spec_from_file_location("make_performance", ROOT / "docs" / "make_performance.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def document(*rows, runs=3, **machine):
+    report = Report(Plan(runs=runs))
+    report.machine.update(machine)
+    for row in rows:
+        report.add(row)
+    return report.to_json()
+
+
+def row(section, name, ours, peer, threads=1, runs=3):
+    figures = {"wimmel": Figures(ours, ours), "torch": Figures(peer, peer)}
+    return Row(section, name, "a group", threads, (figures,) * runs)
+
+
+def test_the_page_counts_and_names_where_we_are_behind(maker, tmp_path):
+    figures = document(
+        row("layers", "fast", 1e-3, 2e-3),
+        row("layers", "slow", 1e-3, 0.5e-3),
+        row("layers", "slow", 1e-3, 3e-3, threads=2),
+        row("size", "with all that it needs", 3e8, 6e8),
+    )
+    page = maker.written([figures], tmp_path)
+    assert "| Convolutional layers | 1 | 2 | 1 | 0 | 1 | 1.00 |" in page
+    assert "| Convolutional layers | 2 | 1 | 1 | 0 | 0 | 3.00 |" in page
+    assert "**Behind**: slow on 1 (0.50, torch). Layers with" in page
+    assert "| fast | 1 | 1.00 ms | torch | 2.00 ms | 2.00 / 2.00 / **2.00** |" in page
+    assert "| with all that it needs | 300 MB | torch | 600 MB | 2.00 / 2.00 / **2.00** |" in page
+    assert "no result" not in page
+    assert {path.name for path in tmp_path.iterdir()} == {"performance-layers.png", "performance-size.png"}
+
+
+def test_fewer_than_three_runs_are_called_no_result(maker, tmp_path):
+    page = maker.written([document(row("latency", "LeNet", 1e-5, 2e-5, runs=1), runs=1)], tmp_path)
+    assert "**These figures are no result**: they come from 1 run, not three." in page
+    assert "Nowhere behind." in page
+
+
+def test_sections_may_come_from_several_files_of_one_machine(maker, tmp_path):
+    files = [document(row("latency", "LeNet", 1.0, 2.0)), document(row("networks", "ResNet-50", 1.0, 2.0))]
+    page = maker.written(files, tmp_path)
+    assert page.index("## LeNet, from the call") < page.index("## Whole networks")
+    with pytest.raises(ValueError, match="several machines"):
+        maker.written([files[0], document(row("networks", "a", 1.0, 2.0), processor="another")], tmp_path)
