@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from heapq import heapify, heappop, heapreplace
 
 from wimmel.compiler.steps import Buffer, Step
 
@@ -72,14 +73,18 @@ class _Taken:
 
 def _lowest(size: int, met: Sequence[_Taken]) -> int:
     """The lowest place where so many bytes are free in all of them."""
-    begin, moved = 0, True
-    while moved:
-        moved = False
-        for taken in met:
-            run = bisect_right(taken.ends, begin)
-            if run < len(taken.ends) and taken.begins[run] < begin + size:
-                begin, moved = taken.ends[run], True
-    return begin
+    place, ahead = 0, [(taken.begins[0], number, 0) for number, taken in enumerate(met)]
+    heapify(ahead)  # for each of them, the run that may be in the way next
+    while ahead and ahead[0][0] < place + size:
+        _, number, run = ahead[0]
+        begins, ends = met[number].begins, met[number].ends
+        place = max(place, ends[run])
+        run = bisect_right(ends, place, run)
+        if run < len(ends):
+            heapreplace(ahead, (begins[run], number, run))
+        else:
+            heappop(ahead)
+    return place
 
 
 def _nodes(first: int, last: int, end_of_time: int) -> tuple[list[int], list[int]]:

@@ -126,10 +126,19 @@ def _ways(pattern: Pattern, tensor: Tensor, found: Found) -> list[Found]:
 
 
 def _ways_of_all(patterns: tuple[Pattern, ...], tensors: tuple[Tensor, ...], found: Found) -> list[Found]:
-    ways = [found] if len(patterns) == len(tensors) else []
+    if len(patterns) != len(tensors) or not all(map(_may_fit, patterns, tensors)):
+        return []
+    ways = [found]
     for pattern, tensor in zip(patterns, tensors, strict=False):
         ways = [way for each in ways for way in _ways(pattern, tensor, each)]
     return ways
+
+
+def _may_fit(pattern: Pattern, tensor: Tensor) -> bool:
+    """False for most of what does not fit, and soon told."""
+    if isinstance(pattern, Made):
+        return tensor.primitive in pattern.primitives
+    return isinstance(pattern, Anything) or tensor.primitive in (constant, primitives.broadcast)
 
 
 def _named(name: str, tensor: Tensor, found: Found) -> list[Found]:
