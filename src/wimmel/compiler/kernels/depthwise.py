@@ -11,7 +11,6 @@ from itertools import product
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.input_gradient import FEW, covers, of_nothing, phases, plan_input_gradient
-from wimmel.compiler.kernels.microkernel import fewest_wasted
 from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
 from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, row_major
@@ -22,8 +21,8 @@ from wimmel.graph.tensor import Shape
 TASK_PRODUCTS = 1 << 14
 """Vector multiply-adds that one task does at least, where there are as many: some microseconds."""
 
-COLUMNS = 7
-"""Outputs in a row of a block, at most: enough that multiply-adds do not wait for each other."""
+COLUMNS = (4, 7)
+"""Outputs in a row of a block, at least and at most: enough that multiply-adds do not wait for each other."""
 
 UNROLLED = 768
 """Multiply-adds of a block that are written out; of larger ones the taps are looped over."""
@@ -116,7 +115,7 @@ def plan_depthwise(
     n, c, depth, height, width = results[0].shape
     assert all(place.strides[1] == 1 for place in (x, *results)), "channels of depthwise convolutions are neighbours"
     lanes, _, _ = filled_lanes([x, *results], target.lanes(KIND_OF[chain.inputs[0]]), False, target)
-    columns = fewest_wasted(width, COLUMNS)
+    columns = _columns(width)
     rows = 2 if target.registers >= 32 and height > 1 and 2 * columns * math.prod(taps[1:]) <= UNROLLED else 1
     schedule = DepthwiseSchedule(
         x.dtype, taps, stride, dilation, rows, columns, lanes, c, x.strides[4], chain,
@@ -199,6 +198,15 @@ def plan_depthwise_input_gradient(
             label,
         )
     return steps
+
+
+def _columns(width: int) -> int:
+    """Outputs in a row of a block: as few are computed twice as can be; then the fewest, since a small block reads its
+    lines nearly in order, which from memory gains up to a quarter."""
+    fewest, most = COLUMNS
+    return min(
+        range(min(fewest, width), min(most, width) + 1), key=lambda columns: (-(-width // columns) * columns, columns)
+    )
 
 
 def _packed(weight: Place, dtype: str, target: Target, label: str) -> tuple[Place, list[Step]]:
