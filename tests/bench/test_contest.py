@@ -7,6 +7,7 @@ import pytest
 
 from wimmel.bench.contest import Contest, missing
 from wimmel.bench.results import Figures
+from wimmel.bench.section import Contender
 
 
 def test_everyone_who_can_is_measured(fake):
@@ -48,6 +49,25 @@ def test_no_process_is_left(fake, monkeypatch):
         raise KeyboardInterrupt
     assert len(started) == len(fake.contenders) - 1
     assert all(process.returncode is not None for process in started)
+
+
+def test_a_peer_far_behind_has_one_turn(fake):
+    slow = Contender("steady", fake.contender("steady").prepare)
+    with Contest(replace(fake, contenders=(fake.contenders[0], slow)), 1, rounds=3) as contest:
+        asked = []
+        for rival in contest._rivals:
+            real = rival.ask
+            answers = {"best": 9.0, "median": 9.0} if rival.name == "steady" else {"best": 1.0, "median": 1.0}
+
+            def ask(request, name=rival.name, real=real, answers=answers):
+                asked.append((name, request["do"]))
+                return answers if request["do"] == "time" else real(request)
+
+            rival.ask = ask
+        figures, _ = contest.measure(fake.case("small"))
+    assert asked.count(("steady", "time")) == 1
+    assert asked.count(("wimmel", "time")) == 3
+    assert figures["steady"] == Figures(9.0, 9.0)
 
 
 def test_turns_are_limited_by_the_section(fake):

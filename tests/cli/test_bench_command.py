@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,20 @@ def test_a_narrow_terminal_shows_the_best_peer_alone(fake):
     heading = next(line for line in text.splitlines() if "best peer" in line)
     assert "steady" not in heading
     assert re.search(r"2\.00 s.*\n *printing", re.sub(r"\x1b\[[0-9;]*m", "", text))
+
+
+@pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
+def test_ctrl_c_ends_in_a_sentence_and_shows_what_is_there(fake):
+    code = "from wimmel import bench; bench.SECTIONS['fake'] = 'fake_section'; from wimmel.cli import main; main()"
+    command = [sys.executable, "-c", code, "bench", "fake", "--only", "large", "--json"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    text, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert errors.strip().startswith("Stopped by Ctrl-C")
+    assert "Traceback" not in errors
+    assert text == "" or json.loads(text)["sections"] == []
 
 
 @pytest.mark.parametrize(

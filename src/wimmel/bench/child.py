@@ -66,7 +66,7 @@ def _prepared(ready: Ready | None, path: str, seconds: float, least: int) -> dic
     if ready.outcome is not None:
         np.save(path, np.asarray(ready.outcome()))
     if least > 1:
-        repeated(ready, seconds, least)
+        repeated(ready, seconds, 1)
     return {"able": True, "outcome": ready.outcome is not None}
 
 

@@ -37,6 +37,9 @@ _THREADS = (
 )  # fmt: skip
 
 
+_HOPELESS = 8
+"""Times the quickest contender's figure, from which on a peer has no second turn: it will not be the best."""
+
 _PARTING = 5.0
 """Seconds that a process has to end by itself."""
 
@@ -102,12 +105,14 @@ class Contest:
         able = self._prepared(case, failed, follow)
         turns: dict[str, list[Figures]] = {rival.name: [] for rival in able}
         for _ in range(self.rounds):
+            quickest = min((seen[-1].best for seen in turns.values() if seen), default=0.0)
             for rival in able:
-                if rival.name in failed:
+                seen = turns[rival.name]
+                if rival.name in failed or (seen and not rival.is_ours and seen[-1].best > _HOPELESS * quickest):
                     continue
                 follow(rival.name)
                 with _noted(rival.name, failed):
-                    turns[rival.name].append(Figures(**rival.ask({"do": "time"})))
+                    seen.append(Figures(**rival.ask({"do": "time"})))
         figures = {name: _together(seen) for name, seen in turns.items() if name not in failed}
         return figures, failed
 
@@ -135,7 +140,7 @@ class _Rival:
     """One contender in its process, which is started when it is first asked something."""
 
     def __init__(self, section: Section, contender: Contender, threads: int, seconds: float, limit: float) -> None:
-        self.name, self.limit = contender.name, limit
+        self.name, self.is_ours, self.limit = contender.name, contender.is_ours, limit
         self._command = [
             sys.executable, "-P", "-m", "wimmel.bench.child", SECTIONS[section.name], contender.name, str(threads),
             str(seconds),

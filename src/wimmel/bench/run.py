@@ -38,7 +38,7 @@ class Plan:
 
     sections: tuple[str, ...] = tuple(SECTIONS)
     threads: tuple[int, ...] = (1,)
-    rounds: int = 7
+    rounds: int = 5
     runs: int = 1
     only: str = ""
     quick: bool = False

@@ -28,7 +28,7 @@ def bench(
     threads: Annotated[
         list[int] | None, typer.Option(min=1, help="Threads of everyone; may be given several times.", show_default="1")
     ] = None,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender at every case.")] = 7,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of every contender at every case.")] = 5,
     runs: Annotated[int, typer.Option(min=1, help="Do all of it so many times; three tell luck from speed.")] = 1,
     only: Annotated[str, typer.Option(metavar="TEXT", help="Only cases whose name or group contains this.")] = "",
     quick: Annotated[bool, typer.Option("--quick", help="A few cases, two short turns each: a first look.")] = False,
@@ -42,7 +42,7 @@ def bench(
 
     Each contender is a process of its own, and they take turns. Peers are those that are installed of PyTorch, ONNX
     Runtime, JAX, OpenCV and SciPy. Best and median are shown, and the best peer's time divided by wimmel's: above 1
-    wimmel is ahead. All sections together take an hour; compiling for the first time is not counted but in start.
+    wimmel is ahead. All sections together take an hour or more. Compiling is counted in the section start alone.
 
     \b
     [bold]Examples[/bold]
@@ -184,7 +184,7 @@ def _show_end(screen: Screen, report: Report) -> None:
                 cases.append(row.name)
     for (name, reason), cases in reasons.items():
         others = f" and {len(cases) - 1} more" if len(cases) > 1 else ""
-        screen.say(f"{name} failed at {cases[0]}{others}: {reason}.")
+        screen.say(f"{name} failed at {cases[0]}{others}: {reason.rstrip('.')}.")
     for module, command in report.absent.items():
         screen.say(f"Not installed: {module}; {command} would add it.")
     screen.say(

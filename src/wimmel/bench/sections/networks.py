@@ -17,5 +17,6 @@ SECTION = Section(
         for title, name in NETWORKS.items()
     ),
     CONTENDERS,
+    most_rounds=3,
     limit=600,
 )
