@@ -105,15 +105,15 @@ class _Planner:
         for tensor, buffer in zip(graph.inputs, inputs, strict=True):
             self.places[tensor] = row_major(buffer, tensor.shape)
         for tensor, buffer in zip(graph.outputs, outputs, strict=True):
-            computed = base(tensor) is tensor and tensor.primitive.name not in SOURCES
-            if computed and tensor not in self.layouts:
-                self.outputs.setdefault(tensor, buffer)  # computed right where it is handed out
+            computed = _reshaped(tensor)
+            if base(computed) is computed and computed.primitive.name not in SOURCES and computed not in self.layouts:
+                self.outputs.setdefault(computed, buffer)  # computed right where it is handed out
         for region in self.regions:
             self.region = region
             PLANS["elements" if region.anchor is None else region.anchor.primitive.name](self, region)
         self.region = None
         for tensor, buffer in zip(graph.outputs, outputs, strict=True):
-            if self.outputs.get(tensor) is not buffer:
+            if self.outputs.get(_reshaped(tensor)) is not buffer:
                 self.copy(self.place(tensor), row_major(buffer, tensor.shape))
         shapes = [tensor.shape for tensor in graph.outputs]
         return assembled(self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target)
@@ -268,6 +268,13 @@ def _anchor(region: Region) -> Tensor:
 def _of_shape(place: Place, shape: Shape) -> Place:
     """A place in C order under another shape."""
     return Place(place.buffer, place.offset, shape, row_major(place.buffer, shape).strides)
+
+
+def _reshaped(tensor: Tensor) -> Tensor:
+    """What has the same elements in the same order, under another shape."""
+    while tensor.primitive.name == "reshape":
+        (tensor,) = tensor.inputs
+    return tensor
 
 
 def _turned(place: Place) -> Place:
