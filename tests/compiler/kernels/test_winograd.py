@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import wimmel as wm
+from compiler import emulated
 from compiler.contractions import EPILOGUES, Case, case, convolved, elements, run, within
 from compiler.machine import at, run_program, run_steps
 from compiler.views import TARGETS, drawn_place, only_that_place_was_written
@@ -22,7 +23,7 @@ from wimmel.compiler.kernels.winograd_costs import ERRORS, GRADIENT_ERRORS, PROM
 from wimmel.compiler.kernels.winograd_gradient import plan_winograd_gradient
 from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
 from wimmel.compiler.steps import Buffer, row_major
-from wimmel.compiler.targets import KNOWN
+from wimmel.compiler.targets import KNOWN, runs_here
 from wimmel.graph import Graph, evaluate, primitives
 from wimmel.graph.tensor import input_tensor
 
@@ -105,6 +106,18 @@ NAMED = {
 @pytest.mark.parametrize("name", NAMED)
 def test_convolutions_that_networks_have(name, tile):
     run(NAMED[name], "float32", "bias relu", KNOWN["avx512"], 0, partial(plan_winograd, tile=tile), tile, PROMISED)
+
+
+@pytest.mark.skipif(emulated.EMULATOR is None and not runs_here(KNOWN["neon"]), reason=emulated.MISSING)
+@pytest.mark.parametrize("tile", TRANSFORMS)
+def test_neon(tile):
+    random, target = np.random.default_rng(15), KNOWN["neon"]
+    for seed in range(3):
+        shapes = drawn(random)
+        run(shapes, "float32", "residual", target, seed, partial(plan_winograd, tile=tile), tile, PROMISED)
+        x, g = (random.integers(-4, 5, shape) for shape in (shapes.x, shapes.result))
+        found, expected, largest = weight_gradient(x, g, shapes.settings["padding"], target, tile, seed)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=PROMISED * largest.max())
 
 
 def relative_errors(x, weight, tile, target) -> np.ndarray:

@@ -93,8 +93,9 @@ class Transforms:
 
 F2 = Transforms(2, 3, (Fraction(1),))
 F4 = Transforms(4, 3, (Fraction(3, 4), Fraction(3, 2)))
-"""The points 3/4 and 3/2 lose a third of what the usual 1 and 2 do: Alam, Anderson, Barabasz and Gregg, "Winograd
-Convolution for Deep Neural Networks: Efficient Point Selection" (2022). All their powers are exact in float32."""
+"""How much is lost to rounding depends on the points: with 3/4 and 3/2, whose powers are exact in float32, a quarter to
+a half of what is lost with the usual 1 and 2. See Alam, Anderson, Barabasz and Gregg, "Winograd Convolution for Deep
+Neural Networks: Efficient Point Selection" (2022)."""
 
 
 def over_two_axes(
