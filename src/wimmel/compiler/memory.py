@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
-from heapq import heapify, heappop, heapreplace
+
+import numpy as np
 
 from wimmel.compiler.steps import Buffer, Step
 
@@ -31,75 +29,32 @@ def overlaid(
     Notes
     -----
     Largest first, each at the lowest place that is free for as long as it lives: greedy by size, as in Pisarchyk and
-    Lee, "Efficient Memory Management for Deep Neural Net Inference" (2020), algorithm 3. What is taken is noted along
-    a binary tree over the steps (a segment tree), so that a buffer meets some nodes instead of all other buffers.
+    Lee, "Efficient Memory Management for Deep Neural Net Inference" (2020), algorithm 3.
     """
-    end_of_time = (1 << len(steps).bit_length()) - 1
     lives: dict[Buffer, tuple[int, int]] = {}
     for place, step in enumerate(steps):
         for buffer in step.buffers:
             if buffer.role == "scratch" and buffer not in without:
                 first, _ = lives.get(buffer, (place, place))
-                lives[buffer] = (0, end_of_time) if keep else (first, place)
-    throughout: defaultdict[int, _Taken] = defaultdict(_Taken)  # a node: by buffers that live during all its steps
-    sometimes: defaultdict[int, _Taken] = defaultdict(_Taken)  # during at least one
+                lives[buffer] = (0, len(steps)) if keep else (first, place)
     offsets: dict[Buffer, int] = {}
-    for buffer in sorted(lives, key=lambda buffer: -buffer.bytes):
-        within, around = _nodes(*lives[buffer], end_of_time)
-        met = [sometimes[node] for node in within if node in sometimes]
-        met += [throughout[node] for node in around if node in throughout]
+    # A row for each of begin, end, first and last step of what has been placed, the lowest first: a deep network has
+    # tens of thousands of buffers, and NumPy compares one with all others in the time of some lines of Python.
+    placed = np.empty((4, len(lives)), np.int64)
+    for count, buffer in enumerate(sorted(lives, key=lambda buffer: -buffer.bytes)):
+        begins, ends, born, gone = placed[:, :count]
+        first, last = lives[buffer]
         size = -(-max(buffer.bytes, 1) // ALIGNMENT) * ALIGNMENT
-        begin = offsets[buffer] = _lowest(size, met)
-        for node in within:
-            throughout[node].add(begin, begin + size)
-        for node in (*within, *around):
-            sometimes[node].add(begin, begin + size)
-    return offsets, max((taken.ends[-1] for taken in sometimes.values()), default=0)
+        met = ((born <= last) & (gone >= first)).nonzero()[0]
+        begin = offsets[buffer] = _lowest(size, begins[met], ends[met])
+        above = int(begins.searchsorted(begin))
+        placed[:, above + 1 : count + 1] = placed[:, above:count]
+        placed[:, above] = begin, begin + size, first, last
+    return offsets, int(placed[1].max(initial=0))
 
 
-@dataclass(eq=False)
-class _Taken:
-    """The bytes that are taken, as runs with room between them."""
-
-    begins: list[int] = field(default_factory=list)
-    ends: list[int] = field(default_factory=list)
-
-    def add(self, begin: int, end: int) -> None:
-        first, behind = bisect_left(self.ends, begin), bisect_right(self.begins, end)
-        if first < behind:
-            begin, end = min(begin, self.begins[first]), max(end, self.ends[behind - 1])
-        self.begins[first:behind], self.ends[first:behind] = [begin], [end]
-
-
-def _lowest(size: int, met: Sequence[_Taken]) -> int:
-    """The lowest place where so many bytes are free in all of them."""
-    place, ahead = 0, [(taken.begins[0], number, 0) for number, taken in enumerate(met)]
-    heapify(ahead)  # for each of them, the run that may be in the way next
-    while ahead and ahead[0][0] < place + size:
-        _, number, run = ahead[0]
-        begins, ends = met[number].begins, met[number].ends
-        place = max(place, ends[run])
-        run = bisect_right(ends, place, run)
-        if run < len(ends):
-            heapreplace(ahead, (begins[run], number, run))
-        else:
-            heappop(ahead)
-    return place
-
-
-def _nodes(first: int, last: int, end_of_time: int) -> tuple[list[int], list[int]]:
-    """The largest nodes of the tree whose steps are all among these, and all nodes above them. Node 1 is the root, and
-    the halves of a node are numbered twice as high, and one more."""
-    within, around, pending = [], [], [(1, 0, end_of_time)]
-    while pending:
-        node, begin, end = pending.pop()
-        if first <= begin and end <= last:
-            within.append(node)
-            continue
-        around.append(node)
-        middle = (begin + end) // 2
-        if first <= middle:
-            pending.append((2 * node, begin, middle))
-        if last > middle:
-            pending.append((2 * node + 1, middle + 1, end))
-    return within, around
+def _lowest(size: int, begins: np.ndarray, ends: np.ndarray) -> int:
+    """The lowest place with so many bytes before the next begin; begins ascend."""
+    reached = np.maximum.accumulate(np.concatenate(([0], ends)))
+    wide = (begins - reached[:-1] >= size).nonzero()[0]
+    return int(reached[wide[0] if wide.size else -1])
