@@ -9,7 +9,7 @@ import pytest
 
 from compiler.machine import run_steps
 from compiler.views import TARGETS
-from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, fewest_wasted, zeros
+from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, zeros
 from wimmel.compiler.language import Builder, Function, Number
 from wimmel.compiler.steps import Buffer, Step, row_major
 from wimmel.compiler.targets import KNOWN, Target
@@ -135,10 +135,6 @@ def test_pixels_that_would_push_each_other_out_of_the_cache_are_not_in_one_block
     target = KNOWN["avx512"]
     assert block_for(target, "f32", 64, 196, 2048, 2048).pixels <= 8
     assert block_for(target, "f32", 64, 196, 2048, 2000).pixels > 8
-
-
-def test_the_last_block_overlaps_as_little_as_may_be():
-    assert [fewest_wasted(pixels, 14) for pixels in (1, 13, 14, 15, 28, 17, 56)] == [1, 13, 14, 8, 14, 9, 14]
 
 
 def test_one_output_is_one_lane():

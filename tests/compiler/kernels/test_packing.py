@@ -42,6 +42,19 @@ def test_the_order_within_a_panel():
     assert found.tolist() == [0, 4, 1, 5, 2, 6, 3, 7, 8, 0, 9, 0, 10, 0, 11, 0]
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_turned_kernels_are_packed_by_shuffles(target):
+    weight = row_major(Buffer("float32", 5 * 48 * 9), (5, 48, 3, 3))
+    values = {weight.buffer: np.arange(weight.size, dtype=np.float32)}
+    turned = weight.transposed((1, 2, 3, 0)).sliced((0, 2, 2, 0), (48, 3, 3, 5), (1, -1, -1, 1))
+    panels, steps = plan_packing(turned, 0, Block(1, 1, 16, "f32", 1), target)
+    found = np.moveaxis(at(panels, run_steps(steps, values, target)), -1, 1).reshape(48, 3, 3, 5)
+    expected = values[weight.buffer].reshape(weight.shape)[:, :, ::-1, ::-1].transpose(1, 2, 3, 0)
+    np.testing.assert_array_equal(found, expected)
+    if target.vector_bytes > 16:
+        assert [type(step.schedule).__name__ for step in steps] == ["TransposingSchedule"]
+
+
 def test_nothing_to_pack():
     for shape in ((0, 4), (3, 0)):
         panels, steps = plan_packing(

@@ -56,12 +56,19 @@ NAMED = {
     "rows in parts": case((3, 1, 40, 60), 2, (2, 2)),
     "stride beyond the picture": case((2, 5, 2, 3), 6, (2, 3), stride=7),
     "groups": case((2, 12, 8, 8), 30, (3, 3), stride=2, padding=1, groups=3),
+    "groups of few channels": case((2, 12, 9, 9), 24, (3, 5), padding=1, groups=4),
+    "few channels, dilated": case((2, 2, 12, 13), 6, (5, 5), padding=2, dilation=2),
+    "many lines of few taps": case((2, 1, 40, 9), 5, (31, 3), padding=1),
+    "planes of few taps": case((3, 2, 5, 6, 7), 4, (3, 4, 2), stride=2, padding=1),
+    "several chunks in each part": case((40, 30, 12, 12), 20, (3, 3), padding=1),
+    "few blocks in each slice": case((1, 40, 7, 7), 150, (3, 3), padding=1),
 }
 
 
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 @pytest.mark.parametrize("name", NAMED)
-def test_gradients_that_networks_have(name):
-    run(NAMED[name], "float32", KNOWN["avx512"], 0)
+def test_gradients_that_networks_have(name, target):
+    run(NAMED[name], "float32", target, 0)
 
 
 def plan(case: Case, target: Target) -> list[Step]:

@@ -116,13 +116,6 @@ def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int 
     return Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4)
 
 
-def fewest_wasted(pixels: int, most: int) -> int:
-    """The largest block of at most so many pixels whose last turn overlaps least with the one before."""
-    if pixels <= most:
-        return max(pixels, 1)
-    return max(range(max(1, most // 2), most + 1), key=lambda rows: (pixels / (-(-pixels // rows) * rows), rows))
-
-
 def zeros(builder: Builder, block: Block) -> list[Value]:
     """Accumulators that have added nothing."""
     return [builder.constant(block.vector, 0.0)] * (block.pixels * block.vectors)
