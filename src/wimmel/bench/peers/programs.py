@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -33,8 +32,8 @@ _NETWORKS = {
     "wimmel": """
 import numpy as np, wimmel as wm
 net = wm.models.{name}(seed=0)
-def answer(n):
-    net(np.zeros((n, *{shape}), np.float32))
+def answer(*shape):
+    net(np.zeros(shape, np.float32))
 """,
     "torch": """
 import sys, torch
@@ -42,17 +41,17 @@ sys.path.append({bench!r})
 import twins
 torch.set_num_threads({threads})
 net = twins.TWINS["{name}"]().eval()
-def answer(n):
+def answer(*shape):
     with torch.inference_mode():
-        net(torch.zeros((n, *{shape})))
+        net(torch.zeros(shape))
 """,
     "onnxruntime": """
 import numpy as np, onnxruntime
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = {threads}
 session = onnxruntime.InferenceSession({model!r}, options, providers=["CPUExecutionProvider"])
-def answer(n):
-    session.run(None, {{"x": np.zeros((n, *{shape}), np.float32)}})
+def answer(*shape):
+    session.run(None, {{"x": np.zeros(shape, np.float32)}})
 """,
 }
 _BATCH = """
@@ -81,28 +80,54 @@ def step():
     optimizer.step()
 """,
 }
-_LARGER = """
+_AGAIN = """
 import time
 start = time.perf_counter()
-answer({pictures} + 4)
+answer(*{again})
 print(time.perf_counter() - start)
 """
+_CONVOLUTIONS = {
+    "wimmel": """
+import numpy as np, wimmel as wm
+wm.conv2d(np.zeros((1, 16, 32, 32), np.float32), np.zeros((32, 16, 3, 3), np.float32), padding=1)
+""",
+    "torch": """
+import torch
+torch.nn.functional.conv2d(torch.zeros(1, 16, 32, 32), torch.zeros(32, 16, 3, 3), padding=1)
+""",
+    "jax": """
+import numpy as np
+from jax import lax
+x, weight = np.zeros((1, 16, 32, 32), np.float32), np.zeros((32, 16, 3, 3), np.float32)
+np.asarray(lax.conv_general_dilated(x, weight, (1, 1), "SAME"))
+""",
+}
 
 
-def starting(library: str, network: Network | None, threads: int, folder: Path, larger: bool = False) -> str | None:
-    """A program that imports the library and, given a network, answers once; then, if wished for, prints the seconds
-    that a batch of another size takes. None where the library has no such program here.
+def importing(library: str) -> str:
+    """A program that does nothing but that."""
+    return _IMPORTS[library]
+
+
+def convolving(library: str) -> str | None:
+    """A program that convolves once; None where the library has none here."""
+    return _CONVOLUTIONS.get(library)
+
+
+def starting(
+    library: str, network: Network, threads: int, folder: Path, again: tuple[int, ...] | None = None
+) -> str | None:
+    """A program that answers once with a network; then, given another shape of the input, prints the seconds until it
+    answers that. None where the library has no such program here.
 
     Files that it reads are put into the folder.
     """
-    if network is None:
-        return _IMPORTS[library]
     if library not in _NETWORKS:
         return None
-    names = {**_names(network, threads), "model": str(folder / "network.onnx")}
+    names = {**_names(network, threads), "model": str(folder / "network.onnx"), "again": again}
     if library == "onnxruntime":
         _write_model(network, folder / "network.onnx")
-    return (_NETWORKS[library] + "answer({pictures})\n" + (_LARGER if larger else "")).format(**names)
+    return (_NETWORKS[library] + "answer({pictures}, *{shape})\n" + (_AGAIN if again else "")).format(**names)
 
 
 def training(library: str, network: Network, threads: int) -> str | None:
@@ -113,8 +138,10 @@ def training(library: str, network: Network, threads: int) -> str | None:
     return text.format(**_names(network, threads))
 
 
-def run(program: str, folder: Path) -> tuple[float, str]:
+def run(program: str, folder: Path, kernels: Path | None = None) -> tuple[float, str]:
     """The seconds that the program takes in a Python process of its own, and the last word it prints.
+
+    Python's bytecode is kept in the folder, and so are compiled kernels if no other place is given for them.
 
     Raises
     ------
@@ -123,8 +150,8 @@ def run(program: str, folder: Path) -> tuple[float, str]:
     """
     environment = {
         **os.environ,
-        "WIMMEL_CACHE_DIR": str(folder / "kernels"),
-        "PYTHONPYCACHEPREFIX": str(Path(tempfile.gettempdir()) / "wimmel-benchmark-bytecode"),
+        "WIMMEL_CACHE_DIR": str(kernels or folder / "kernels"),
+        "PYTHONPYCACHEPREFIX": str(folder / "bytecode"),
     }
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
     start = time.perf_counter()
@@ -146,8 +173,10 @@ def _names(network: Network, threads: int) -> dict[str, Any]:
 
 
 def _write_model(network: Network, path: Path) -> None:
-    """A model file that takes any number of pictures."""
+    """A model file that takes any number of pictures, of any size where the network does."""
     from wimmel.bench.operations import of_network
     from wimmel.bench.peers.onnx_runtime import onnx_model
 
-    path.write_bytes(onnx_model(of_network(network.ours()), ("n", *network.shape[1:])))
+    channels = network.shape[1]
+    sides: tuple[int | str, ...] = network.shape[2:] if network.name == "lenet" else ("rows", "columns")
+    path.write_bytes(onnx_model(of_network(network.ours()), ("n", channels, *sides)))

@@ -1,12 +1,13 @@
 """How soon the first answer comes: whole processes, from starting Python to the answer.
 
-A first process finds an empty folder of compiled kernels, later ones what the first left there. A batch of another size
-is timed in a running process.
+A first process finds an empty folder of compiled kernels, later ones what the first left there. Inputs of another
+size are timed in a running process.
 """
 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from wimmel.bench.networks import Network
@@ -15,42 +16,63 @@ from wimmel.bench.section import OURS, Case, Contender, Ready, Section
 
 
 def contender(library: str, needs: tuple[str, ...] = ()) -> Contender:
-    def prepare(case: tuple[str, Network | None], threads: int) -> Ready | None:
-        what, network = case
+    def prepare(case: Start, threads: int) -> Ready | None:
         kept = tempfile.TemporaryDirectory()
-        program = programs.starting(library, network, threads, Path(kept.name), larger=what == "larger")
+        program = _program(library, case, threads, Path(kept.name))
         if program is None:
             return None
 
-        def run(folder: str) -> list[float]:
-            seconds, printed = programs.run(program, Path(folder))
-            return [float(printed) if what == "larger" else seconds]
-
         def task() -> list[float]:
-            if what != "first":
-                return run(kept.name)
             with tempfile.TemporaryDirectory() as fresh:
-                return run(fresh)
+                kernels = Path(fresh) / "kernels" if case.is_first else None
+                seconds, printed = programs.run(program, Path(kept.name), kernels)
+            return [float(printed) if case.again else seconds]
 
-        run(kept.name)  # writes Python's bytecode, which an installed package has
+        task()  # writes Python's bytecode, which an installed package has
+        programs.run(program, Path(kept.name))
         return Ready(task, measures=True)
 
     return Contender(library, prepare, needs)
 
 
+@dataclass(frozen=True)
+class Start:
+    """A program: ``import``, ``convolution``, or a network.
+
+    Attributes
+    ----------
+    is_first : bool
+        Whether it finds no compiled kernels.
+    again : tuple of int
+        The shape of a second input; what counts then is only the time until that is answered.
+    """
+
+    what: str | Network
+    is_first: bool = False
+    again: tuple[int, ...] = ()
+
+
+def _program(library: str, case: Start, threads: int, folder: Path) -> str | None:
+    if case.what == "import":
+        return programs.importing(library)
+    if isinstance(case.what, str):
+        return programs.convolving(library)
+    return programs.starting(library, case.what, threads, folder, case.again or None)
+
+
 LENET, RESNET50 = Network("lenet", 1), Network("resnet50", 1)
+PROGRAMS: dict[str, str | Network] = {"one convolution": "convolution", "LeNet": LENET, "ResNet-50": RESNET50}
 
 SECTION = Section(
     "start",
     "How soon the first answer comes",
     (
-        Case("import", "import", ("import", None)),
-        Case("LeNet, first process", "first process", ("first", LENET)),
-        Case("LeNet, later processes", "later processes", ("again", LENET)),
-        Case("ResNet-50, first process", "first process", ("first", RESNET50)),
-        Case("ResNet-50, later processes", "later processes", ("again", RESNET50)),
-        Case("LeNet, first batch of another size", "another size", ("larger", LENET)),
-        Case("ResNet-50, first batch of another size", "another size", ("larger", RESNET50)),
+        Case("import", "import", Start("import")),
+        *(Case(f"{name}, first process", "first process", Start(what, True)) for name, what in PROGRAMS.items()),
+        *(Case(f"{name}, later processes", "later processes", Start(what)) for name, what in PROGRAMS.items()),
+        Case("LeNet, first batch of 5", "another size", Start(LENET, again=(5, 1, 28, 28))),
+        Case("ResNet-50, first batch of 5", "another size", Start(RESNET50, again=(5, 3, 224, 224))),
+        Case("ResNet-50, first picture of 192x256", "another size", Start(RESNET50, again=(1, 3, 192, 256))),
     ),
     (
         contender(OURS),
