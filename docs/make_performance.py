@@ -154,20 +154,23 @@ def _draw(measured: Measured, path: Path) -> None:
 
 def _losses(measured: Measured) -> list[str]:
     """Where we are behind, worst first, and why."""
-    behind = [
-        (ratios.ceiling, row) for row in measured.rows
-        if (ratios := row.ratios()) is not None and ratios.verdict == "behind"
-    ]  # fmt: skip
-    if not behind:
+    lines = []
+    for ours in measured.ours:
+        behind = [(ratios.ceiling, row) for row in measured.rows
+                  if (ratios := row.ratios(ours)) is not None and ratios.verdict == "behind"]  # fmt: skip
+        behind.sort(key=lambda pair: pair[0])
+        several = len(measured.threads) > 1
+        cases = [
+            f"{row.name}{f' on {row.threads}' if several else ''} ({ceiling:.2f}, {row.best_peer()})"
+            for ceiling, row in behind
+        ]
+        who = f" ({ours})" if len(measured.ours) > 1 else ""
+        if cases:
+            lines += [f"**Behind**{who}: {'; '.join(cases)}.", ""]
+    if not lines:
         return ["Nowhere behind.", ""] if measured.ours else []
-    behind.sort(key=lambda pair: pair[0])
-    several = len(measured.threads) > 1
-    cases = [
-        f"{row.name}{f' on {row.threads}' if several else ''} ({ceiling:.2f}, {row.best_peer()})"
-        for ceiling, row in behind
-    ]
     reason = TEXT["reasons"].get(measured.section.name, "").strip()
-    return [f"**Behind**: {'; '.join(cases)}. {reason}".rstrip(), ""]
+    return [*lines, reason, ""] if reason else lines
 
 
 def _table(measured: Measured) -> list[str]:

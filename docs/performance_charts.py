@@ -72,7 +72,7 @@ def _scale(axes: object, least: float, most: float) -> None:
     """Limits that hold 1 and all bars with their numbers, and ticks at plain numbers."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    low, high = min(least, 1) / 1.25, max(most, 1) * 1.25
+    low, high = min(least, 1) / 1.4, max(most, 1) * 1.25
     if high / low < 3:
         low, high = low / 1.3, high * 1.3
     span = math.log10(high / low)

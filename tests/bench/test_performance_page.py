@@ -43,7 +43,7 @@ def test_the_page_counts_and_names_where_we_are_behind(maker, tmp_path):
     page = maker.written([figures], tmp_path)
     assert "| Convolutional layers | 1 | 2 | 1 | 0 | 1 | 1.00 |" in page
     assert "| Convolutional layers | 2 | 1 | 1 | 0 | 0 | 3.00 |" in page
-    assert "**Behind**: slow on 1 (0.50, torch). Layers with" in page
+    assert "**Behind**: slow on 1 (0.50, torch).\n\nLayers with" in page
     assert "| fast | 1 | 1.00 ms | torch | 2.00 ms | 2.00 / 2.00 / **2.00** |" in page
     assert "| with all that it needs | 300 MB | torch | 600 MB | 2.00 / 2.00 / **2.00** |" in page
     assert "no result" not in page
