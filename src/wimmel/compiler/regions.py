@@ -202,8 +202,9 @@ class _Fusion:
         new, pending = other.before | other.bits, [draft]
         while pending:
             draft = pending.pop()
-            if new & ~draft.before:
-                draft.before |= new
+            before = draft.before | new
+            if before != draft.before:
+                draft.before = before
                 pending += [self.home[reader] for reader in draft.readers]
 
     def merged(self, draft: _Draft, into: _Draft) -> _Draft:
