@@ -101,8 +101,8 @@ def conv_transpose2d(
 
     Notes
     -----
-    Compiled code multiplies zeros around x, too, so that a weight that is infinite or NaN gives NaN near the border also
-    where the definition, which the reference backend computes, gives a number. Finite weights give the same.
+    Compiled code multiplies zeros around x, too, so that a weight that is infinite or NaN gives NaN near the border
+    also where the definition, which the reference backend computes, gives a number. Finite weights give the same.
 
     References
     ----------
