@@ -78,7 +78,7 @@ class Instances:
         """Back, after the call."""
         instance.used = next(_clock)
         self.idle.append(instance)
-        if len(self.idle) * instance.size > KEPT_BYTES and len(self.idle) > 1:
+        while len(self.idle) * instance.size > KEPT_BYTES and len(self.idle) > 1:
             with suppress(IndexError):  # others may be at it too
                 self.idle.pop(0)
 
