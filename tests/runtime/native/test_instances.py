@@ -62,6 +62,7 @@ def test_one_that_is_larger_than_allowed_is_kept_alone(little: int) -> None:
 
 def test_calls_at_once_leave_no_more_than_is_allowed(little: int) -> None:
     net, barrier = network(), threading.Barrier(8)
+    net(picture(700))
 
     def calls() -> None:
         barrier.wait()

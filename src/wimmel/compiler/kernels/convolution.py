@@ -247,20 +247,23 @@ def _step(
     row_parts = -(-rows // rows_of_task)
     units = pictures * row_parts * column_parts
     read = rows_of_task * schedule.stride[1] * columns * schedule.stride[2] * schedule.columns
+    written = rows_of_task * columns * schedule.groups * schedule.outputs
     weights = schedule.groups * blocks * panel * (pictures if by_picture else 1)
-    at_once = units_of_chunk(units, read * bytes_of(block.kind), weights * bytes_of(block.kind), parts, target)
+    read, written, weights = (number * bytes_of(block.kind) for number in (read, written, weights))
+    at_once = units_of_chunk(units, read, written, weights, parts, target)
     chunks = -(-units // at_once)
     numbers = [units, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
     numbers += [at_once, *inside]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
-    written = tuple(dict.fromkeys(place.buffer for place in results))
+    buffers = tuple(dict.fromkeys(place.buffer for place in results))
     tasks = chunks * schedule.groups * parts * at_once
-    return Step(schedule, (x, packed, *results, *operands, *numbers), written, tasks, label)
+    return Step(schedule, (x, packed, *results, *operands, *numbers), buffers, tasks, label)
 
 
-def units_of_chunk(units: int, read: int, weights: int, parts: int, target: Target) -> int:
-    """How many units of work, each so many bytes of the input, are done for one part of the outputs before the next.
+def units_of_chunk(units: int, read: int, written: int, weights: int, parts: int, target: Target) -> int:
+    """How many units of work, each of which reads and writes so many bytes, are done for one part of the outputs before
+    the next.
 
     A chunk that the second-level cache holds is read from memory once, but all weights are read for every chunk; with
     all units in one chunk it is the other way round.
@@ -268,13 +271,13 @@ def units_of_chunk(units: int, read: int, weights: int, parts: int, target: Targ
     Examples
     --------
     >>> from wimmel.compiler.targets import KNOWN
-    >>> units_of_chunk(100, 2**17, 2**16, 8, KNOWN["avx512"])  # small weights
+    >>> units_of_chunk(100, 2**16, 2**16, 2**16, 8, KNOWN["avx512"])  # small weights
     4
-    >>> units_of_chunk(100, 2**13, 2**25, 8, KNOWN["avx512"])  # large ones
+    >>> units_of_chunk(100, 2**13, 2**13, 2**25, 8, KNOWN["avx512"])  # large ones
     100
     """
     room = target.l2_bytes // 2
-    chunk = max(1, min(units, room // max(read, 1)))
+    chunk = max(1, min(units, room // max(read + written, 1)))
     chunks = -(-units // chunk)
     by_chunk = units * read + weights * (chunks if weights > room else 1)
     by_part = units * read * (parts if units * read > room else 1) + weights
@@ -343,11 +346,12 @@ class _Convolution:
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def decoded(self, number: Value) -> tuple[Number, Number, Number]:
+    def decoded(self, number: Value) -> tuple[Value, Number, Number]:
         """Unit of the work, group, and part of the blocks of outputs of a task: chunk by chunk of units."""
         unit, number = number % self.of_chunk, number // self.of_chunk
         part, number = number % self.parts, number // self.parts
-        return number // self.schedule.groups * self.of_chunk + unit, number % self.schedule.groups, part
+        chunk, group = number // self.schedule.groups, number % self.schedule.groups
+        return self.builder.index(chunk * self.of_chunk + unit), group, part
 
     def wide(self, number: Number, rows: Callable[..., None]) -> None:
         """Rows of at least `FEWEST` pixels, for one block of outputs; the last one may need fewer vectors."""
@@ -443,10 +447,12 @@ class _Convolution:
         def further(weights: Sequence[Value], number: Number) -> list[Value]:
             return [builder.offset(panel, number * length * step, block.kind) for panel in weights]
 
+        by_pixel = schedule.stride[2] * schedule.columns
+        # what one block of pixels reads, others read too, unless there is but one tap: then it is streamed
+        ahead = block.pixels * by_pixel if depth == height == width == 1 else 0
+
         def run_of(x: Value, weights: Sequence[Value], taken: Sequence[Value]) -> list[Value]:
-            return accumulate(
-                builder, block, x, weights, run, taken, schedule.stride[2] * schedule.columns, schedule.channel, step
-            )
+            return accumulate(builder, block, x, weights, run, taken, by_pixel, schedule.channel, step, ahead=ahead)
 
         def line(plane: Number, line: Number, taken: Sequence[Value]) -> list[Value]:
             start = plane * by_plane * schedule.dilation[0] + line * by_line * schedule.dilation[1]
