@@ -70,6 +70,16 @@ def test_a_peer_far_behind_has_one_turn(fake):
     assert figures["steady"] == Figures(9.0, 9.0)
 
 
+def test_a_case_that_does_not_fit_into_memory_is_left_out(fake, monkeypatch):
+    monkeypatch.setattr("wimmel.bench.contest.available_memory", lambda: 5e9)
+    with Contest(replace(fake, contenders=fake.contenders[:3]), 1, rounds=1) as contest:
+        figures, failed = contest.measure(replace(fake.case("small"), memory=2e9))
+        assert figures == {}
+        reason = "all contenders together would take 6.00 GB of memory, more than is free"
+        assert failed == {"wimmel": reason, "wimmel, alone": reason, "steady": reason}
+        assert set(contest.measure(replace(fake.case("small"), memory=1e9))[0]) == set(failed)
+
+
 def test_turns_are_limited_by_the_section(fake):
     once = replace(fake, most_rounds=1, contenders=fake.contenders[:1])
     with Contest(once, 1, rounds=50) as contest:

@@ -32,6 +32,8 @@ def main() -> None:
                 ready = None  # before the next takes its memory
                 ready = contender.prepare(section.case(request["case"]).what, int(threads))
                 answer: Any = _prepared(ready, request["outcome"], float(seconds), section.least)
+            elif request["do"] == "forget":
+                ready, answer = None, {}
             else:
                 times = repeated(ready, float(seconds), section.least) if ready is not None else []
                 answer = {"best": min(times), "median": statistics.median(times)}

@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 
 from wimmel.bench import SECTIONS
-from wimmel.bench.results import Figures
+from wimmel.bench.machine import available_memory
+from wimmel.bench.results import Figures, text_of
 from wimmel.bench.section import Case, Contender, Section
 
 TOLERANCE = 1e-3
@@ -101,6 +102,10 @@ class Contest:
         -------
         dict of str to Figures, dict of str to str
         """
+        wanted = case.memory * len(self._rivals)
+        if wanted > available_memory():
+            reason = f"all contenders together would take {text_of(wanted, 'bytes')} of memory, more than is free"
+            return {}, {rival.name: reason for rival in self._rivals}
         failed: dict[str, str] = {}
         able = self._prepared(case, failed, follow)
         turns: dict[str, list[Figures]] = {rival.name: [] for rival in able}
@@ -113,6 +118,10 @@ class Contest:
                 follow(rival.name)
                 with _noted(rival.name, failed):
                     seen.append(Figures(**rival.ask({"do": "time"})))
+        for rival in able:
+            if rival.name not in failed:
+                with _noted(rival.name, failed):
+                    rival.ask({"do": "forget"})
         figures = {name: _together(seen) for name, seen in turns.items() if name not in failed}
         return figures, failed
 

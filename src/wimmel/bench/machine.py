@@ -40,6 +40,17 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+def available_memory() -> float:
+    """Bytes that could be had now, without limit where the system does not tell."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024.0 * int(line.split()[1])
+    except OSError:
+        pass
+    return float("inf")
+
+
 def _target() -> str:
     from wimmel.compiler.targets import NativeUnavailable, host
 

@@ -47,11 +47,14 @@ class Case:
         Cases of a group share a geometric mean.
     what : object
         What contenders are given.
+    memory : float
+        Bytes that each contender may take; where there is not so much for all of them, the case is left out.
     """
 
     name: str
     group: str
     what: Any
+    memory: float = 0
 
 
 @dataclass(frozen=True)
