@@ -51,7 +51,8 @@ def tile_for(anchor: Tensor, target: Target) -> Tile | None:
     ones = {*attributes["stride"], *attributes["dilation"]} == {1}
     if anchor.dtype != np.float32 or len(weight.shape) != 4 or not ones or not (depthwise or groups == 1):
         return None
-    counts = (source.shape[0], source.shape[1], anchor.shape[1])
+    pictures = min(source.shape[0], 1)  # for any number of them the same, so that others find their kernels compiled
+    counts = (pictures, source.shape[1], anchor.shape[1])
     return best_tile(Problem(*counts, depthwise, weight.shape[2:], anchor.shape[2:]), target)
 
 

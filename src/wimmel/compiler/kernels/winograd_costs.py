@@ -1,5 +1,6 @@
 """What convolutions cost and lose by Winograd's algorithm, and which tiles are best: in multiply-adds of vectors, as
-measured on one core, from the shape alone."""
+measured on one core. Neither the number of pictures nor, but for the smallest, their size has a say, so that other
+pictures find their kernel compiled."""
 
 from __future__ import annotations
 
@@ -49,9 +50,11 @@ PART = 64
 BESIDE = 4
 """To begin and end the sum of one vector of products."""
 
-FROM_L3, FROM_MEMORY = 10, 4
-"""Bytes of weights that arrive while a vector is multiplied. Of the third-level cache a layer is thought to keep a
-quarter: the others want theirs."""
+COMMON = 56
+"""What costs are reckoned for: one picture of so many rows and columns, or of fewer where these are no more than
+`SMALL`, of which a tile has too few."""
+
+SMALL = 2
 
 WORTH = 0.85
 """Of what the direct way costs, this one must stay below so much to be chosen."""
@@ -66,15 +69,15 @@ def tile_for(anchor: Tensor, target: Target) -> int | None:
     weight, result = (anchor, other) if of_weights else (other, anchor)
     if anchor.dtype != np.float32 or weight.shape[2:] != (3, 3) or not ones or 0 in result.shape + source.shape:
         return None
-    channels, (pictures, outputs, *sizes) = source.shape[1], result.shape
-    products = pictures * math.prod(sizes) * 9 * channels * outputs / target.lanes("f32")
+    channels, (_, outputs, *sizes) = source.shape[1], result.shape
+    sizes = [size if size <= SMALL else COMMON for size in sizes]
+    products = math.prod(sizes) * 9 * channels * outputs / target.lanes("f32")
     if of_weights:
         possible = [tile for tile in GRADIENT_ERRORS if GRADIENT_ERRORS[tile] <= PROMISED]
-        costs = {tile: _gradient_cost(tile, pictures, sizes, channels, outputs, target) for tile in possible}
+        costs = {tile: _gradient_cost(tile, sizes, channels, outputs, target) for tile in possible}
     else:
         possible = [tile for tile in ERRORS if error(tile, channels) <= PROMISED]
-        costs = {tile: _cost(tile, pictures, sizes, channels, outputs, target) for tile in possible}
-        products = max(products, _fetching(9 * channels * outputs, target))
+        costs = {tile: _cost(tile, sizes, channels, outputs, target) for tile in possible}
     best = min(possible, key=lambda tile: costs[tile], default=None)
     return best if best is not None and costs[best] < WORTH * products else None
 
@@ -87,28 +90,21 @@ def error(tile: int, channels: int) -> float:
     return found * channels / most
 
 
-def _cost(tile: int, pictures: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
+def _cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
     lanes, taps = target.lanes("f32"), (tile + 2) ** 2
-    tiles = max(FEWEST, pictures * math.prod(-(-size // tile) for size in sizes))
+    tiles = max(FEWEST, math.prod(-(-size // tile) for size in sizes))
     of_data = min(lanes, 1 << (channels.bit_length() - 1))
     vectors = -(-outputs // lanes)
     products = tiles * taps * (channels + BESIDE) * vectors
     around = tiles * (-(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
-    return max(products, _fetching(taps * channels * outputs, target)) + around
+    return products + around
 
 
-def _gradient_cost(tile: int, pictures: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
+def _gradient_cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
     lanes, taps = target.lanes("f32"), (tile + 2) ** 2
-    tiles = pictures * math.prod(-(-size // tile) for size in sizes)
+    tiles = math.prod(-(-size // tile) for size in sizes)
     vectors = -(-outputs // lanes)
     products = tiles * taps * max(channels, FEWEST) * vectors * SUMS
     data = -(-channels // lanes) * -(-outputs // PART) * DATA[tile]
     cotangents = vectors * -(-channels // PART) * COTANGENTS[tile]
     return products + tiles * (data + cotangents) + channels * vectors * GRADIENT[tile]
-
-
-def _fetching(weights: int, target: Target) -> float:
-    size = 4 * weights
-    if size <= target.l2_bytes // 2:
-        return 0
-    return size / (FROM_L3 if size <= target.l3_bytes // 4 else FROM_MEMORY)
