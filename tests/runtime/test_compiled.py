@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import subprocess
 import sys
 import threading
 import time
@@ -21,16 +21,21 @@ Pair = namedtuple("Pair", "first second")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no forks")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_forked_child_records_though_another_thread_was_recording() -> None:
-    double = compile(lambda x: x * 2, backend="reference")
-    with sys.modules["wimmel.runtime.compiled"]._lock:
-        child = os.fork()
-        if not child:
-            signal.alarm(10)
-            double(np.ones(2))
-            os._exit(0)
-    assert os.waitpid(child, 0)[1] == 0
+    program = """
+import os, signal, sys
+import numpy as np
+from wimmel.runtime import compile
+double = compile(lambda x: x * 2, backend="reference")
+with sys.modules["wimmel.runtime.compiled"]._lock:
+    child = os.fork()
+    if not child:
+        signal.alarm(10)
+        double(np.ones(2))
+        os._exit(0)
+sys.exit(os.waitpid(child, 0)[1])
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 class Counted:

@@ -91,10 +91,10 @@ def plan_argmax(x: Place, axis: int, result: Place, target: Target, label: str =
 
     lanes = min(target.lanes(x.kind), target.lanes("i32"))
     neighbours = [place for place, stride in enumerate(strides[0]) if stride == 1]
-    # lanes along the axis end in a comparison of the lanes, so lanes along any wide kept axis are as good as these
-    wide = [place for place, number in enumerate(sizes) if number >= lanes]
+    # lanes along the axis end in a comparison of the lanes, so lanes along any kept axis are as good as these: also along
+    # that of the pictures, however many there are
     best = neighbours if step != 1 else []
-    best = best or (wide[-1:] if step != 1 or size < 4 * lanes else [])
+    best = best or (list(range(len(sizes)))[-1:] if step != 1 or size < 4 * lanes else [])
     columns = 1
     if not best and size < 2 * lanes:
         lanes = 1
@@ -105,7 +105,8 @@ def plan_argmax(x: Place, axis: int, result: Place, target: Target, label: str =
     moves = [move_along(view[-1]) for view in strides] if best else [move_along(step), "still"]
     lanes = within_reach(lanes, [step] if not best else [view[-1] for view in strides])
     kind = "i32" if size < 2**31 - lanes else "i64"
-    vectors = max(1, min(VECTORS, (columns if best else size // 2) // lanes)) if lanes > 1 else 1
+    wide = columns if neighbours else lanes if best else size // 2
+    vectors = max(1, min(VECTORS, wide // lanes)) if lanes > 1 else 1
     schedule = ArgmaxSchedule(x.dtype, not best, len(sizes), (moves[0], moves[1]), lanes, vectors, kind)
 
     cells = math.prod(sizes)

@@ -151,8 +151,10 @@ def _loops(
     terms = max(1, math.prod(reduced))
 
     def reading(axis: int, sizes: list[int], views: list[list[int]]) -> tuple[float, float]:
-        """Vectors for each element where the lanes run along that axis, and the cost of reading them."""
-        vectors = -(-sizes[axis] // lanes) / max(sizes[axis], 1)
+        """Vectors for each element where the lanes run along that axis, and the cost of reading them. How long an axis
+        is counts where its elements are neighbours; others may be pictures, any number of which find their kernel."""
+        neighbours = any(view[axis] == 1 for view in views)
+        vectors = -(-sizes[axis] // lanes) / max(sizes[axis], 1) if neighbours else 1 / lanes
         far = 1.5 * lanes
         return vectors, vectors * sum({0: 0.1, 1: 1.0}.get(view[axis], far) for view in views)
 
@@ -208,7 +210,7 @@ def _step(
     if loops.along:
         vectors, rows = 1, accumulators if inner >= 2 * accumulators * lanes else 1
     else:
-        vectors = min(accumulators, columns // lanes)
+        vectors = min(accumulators, columns // lanes) if "next" in moves[: len(operands)] else 1
         rows = accumulators // max(vectors, 1)
 
     turn = rows * lanes if loops.along else rows
