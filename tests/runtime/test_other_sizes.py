@@ -68,6 +68,6 @@ def test_a_training_step_meets_a_smaller_last_batch(from_now_on: Callable[[], No
         nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(32 * 36, 10),
     ).initialize(0)  # fmt: skip
     step = TrainingStep(net, wm.optim.Adam(1e-3), wm.losses.cross_entropy)
-    step(picture(32, 3, 12, 12), np.arange(32) % 10, 1e-3, wm.random_key(0, 0))
+    step(picture(64, 3, 12, 12), np.arange(64) % 10, 1e-3, wm.random_key(0, 0))
     from_now_on()
-    step(picture(20, 3, 12, 12), np.arange(20) % 10, 1e-3, wm.random_key(0, 1))
+    step(picture(40, 3, 12, 12), np.arange(40) % 10, 1e-3, wm.random_key(0, 1))

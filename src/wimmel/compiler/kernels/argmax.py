@@ -91,8 +91,8 @@ def plan_argmax(x: Place, axis: int, result: Place, target: Target, label: str =
 
     lanes = min(target.lanes(x.kind), target.lanes("i32"))
     neighbours = [place for place, stride in enumerate(strides[0]) if stride == 1]
-    # lanes along the axis end in a comparison of the lanes, so lanes along any kept axis are as good as these: also along
-    # that of the pictures, however many there are
+    # lanes along the axis end in a comparison of the lanes, so lanes along any kept axis are as good as these, even
+    # along that of the pictures, however many there are
     best = neighbours if step != 1 else []
     best = best or (list(range(len(sizes)))[-1:] if step != 1 or size < 4 * lanes else [])
     columns = 1

@@ -208,7 +208,7 @@ def _step(
     moves += [_move(view, 0 if loops.along else view[-1], written=n == 0) for n, view in enumerate(loops.results)]
     accumulators = _accumulators(chain, moves[: len(operands)])
     if loops.along:
-        vectors, rows = 1, accumulators if inner >= 2 * accumulators * lanes else 1
+        vectors, rows = 1, accumulators if inner >= 2 * lanes else 1
     else:
         vectors = min(accumulators, columns // lanes) if "next" in moves[: len(operands)] else 1
         rows = accumulators // max(vectors, 1)
