@@ -14,7 +14,7 @@ from compiler.views import drawn_place, only_that_place_was_written
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.convolution import conforms, plan_convolution
-from wimmel.compiler.kernels.winograd import widened
+from wimmel.compiler.kernels.winograd_costs import widened
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs, output_sizes
@@ -154,7 +154,7 @@ def run(
     tolerance: float = 0,
 ) -> None:
     """One convolution of small whole numbers, against the definition: no bit may differ, or no number by more than the
-    tolerance times the largest sum of |x| * |w|. ``tile`` is as `winograd.widened` takes it."""
+    tolerance times the largest sum of |x| * |w|. ``tile`` is as `winograd_costs.widened` takes it."""
     random = np.random.default_rng(seed)
     x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
     padding = case.settings["padding"]

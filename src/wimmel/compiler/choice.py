@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wimmel.compiler.kernels import fft_costs, winograd_costs
+from wimmel.compiler import kernels
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Tensor
 
@@ -21,8 +21,8 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     """
     faces = ("convolution", "convolution_input_gradient")
     convolves = anchor.primitive.name in (*faces, "convolution_weight_gradient")
-    if precision == "fast" and convolves and (tile := winograd_costs.tile_for(anchor, target)):
+    if precision == "fast" and convolves and (tile := kernels.winograd_costs.tile_for(anchor, target)):
         return f"winograd {tile}x{tile}"
-    if precision == "fast" and anchor.primitive.name in faces and fft_costs.tile_for(anchor, target):
+    if precision == "fast" and anchor.primitive.name in faces and kernels.fft_costs.tile_for(anchor, target):
         return "fft"
     return "direct"

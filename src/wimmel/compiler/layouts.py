@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from wimmel.compiler.kernels import input_gradient, winograd, winograd_costs
+from wimmel.compiler import kernels
 from wimmel.compiler.regions import Region, base
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Tensor
@@ -25,18 +25,18 @@ def pictures(anchor: Tensor) -> tuple[Tensor, ...]:
 
 def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
     """For each of `pictures`, how many zeros around it the algorithm's kernel reads; None where it asks for none."""
-    attributes, tile = anchor.attributes, winograd_costs.TILES.get(algorithm, 1)
+    attributes, tile = anchor.attributes, kernels.winograd_costs.TILES.get(algorithm, 1)
     match anchor.primitive.name:
         case "convolution":
-            return (winograd.widened(attributes["padding"], anchor.shape[2:], tile),)
+            return (kernels.winograd_costs.widened(attributes["padding"], anchor.shape[2:], tile),)
         case "convolution_input_gradient":
             g, w = anchor.inputs
-            halo = input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
-            return (winograd.widened(halo, anchor.shape[2:], tile),)
+            halo = kernels.input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
+            return (kernels.winograd_costs.widened(halo, anchor.shape[2:], tile),)
         case "convolution_weight_gradient":
             sizes = anchor.inputs[1].shape[2:]
-            of_g = winograd.widened(((0, 0),) * len(sizes), sizes, tile) if tile > 1 else None
-            return winograd.widened(attributes["padding"], sizes, tile), of_g
+            of_g = kernels.winograd_costs.widened(((0, 0),) * len(sizes), sizes, tile) if tile > 1 else None
+            return kernels.winograd_costs.widened(attributes["padding"], sizes, tile), of_g
     return tuple(None for _ in pictures(anchor))
 
 

@@ -10,28 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from wimmel.compiler import kernels
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.choice import algorithm
-from wimmel.compiler.kernels import (
-    argmax,
-    border,
-    convolution,
-    depthwise,
-    depthwise_weights,
-    elements,
-    fft,
-    fft_costs,
-    gathering,
-    input_gradient,
-    matmul,
-    pooling,
-    random,
-    reduction,
-    weight_gradient,
-    winograd,
-    winograd_costs,
-    winograd_gradient,
-)
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.program import Program, assembled
 from wimmel.compiler.regions import SOURCES, Region, base, regions
@@ -178,10 +159,10 @@ class _Planner:
     def new_channels_last(self, shape: Shape, dtype: str, halo: Pairs | None) -> Place:
         """A place for a value of that shape, channels last, with zeros around it."""
         halo = halo or ((0, 0),) * (len(shape) - 2)
-        place: Place = border.with_halo(dtype, shape, halo)
+        place: Place = kernels.border.with_halo(dtype, shape, halo)
         self.halos[place.buffer] = halo
         if any(map(any, halo)):
-            self.add(border.plan_border(place, halo, self.target))
+            self.add(kernels.border.plan_border(place, halo, self.target))
         return place
 
     def scratch(self, tensor: Tensor) -> Buffer:
@@ -214,7 +195,7 @@ class _Planner:
         places = []
         for operand in region.operands:
             stretched = self.place(operand).stretched(region.shape)
-            if not convolution.conforms(stretched):
+            if not kernels.convolution.conforms(stretched):
                 missing = len(region.shape) - len(operand.shape)
                 if missing:
                     whole = self.new_channels_last((1,) * missing + operand.shape, operand.dtype.name, None)
@@ -236,7 +217,7 @@ class _Planner:
         chain = Chain.identity(source.dtype)
         if source.dtype != result.dtype:
             chain = Chain((source.dtype,), (Line("cast", (0,), result.dtype),), (1,))
-        self.add(elements.plan_elements(chain, [source], [result], self.target, "copy"))
+        self.add(kernels.elements.plan_elements(chain, [source], [result], self.target, "copy"))
 
     def copied(self, tensor: Tensor, layout: object, result: Place) -> Place:
         """A copy of a value in another layout, made once."""
@@ -326,7 +307,7 @@ _Plan = Callable[..., list[Step]]
 def _elements(planner: _Planner, region: Region) -> None:
     inputs = planner.operands(region)
     results = [planner.result(result) for result in region.results]
-    planner.add(elements.plan_elements(region.chain, inputs, results, planner.target, region.name))
+    planner.add(kernels.elements.plan_elements(region.chain, inputs, results, planner.target, region.name))
 
 
 def _convolution(planner: _Planner, region: Region) -> None:
@@ -338,7 +319,7 @@ def _convolution(planner: _Planner, region: Region) -> None:
     (x,) = planner.pictures(region)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
-    plan: _Plan = depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
+    plan: _Plan = kernels.depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
     planner.add(
         plan(x, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )
@@ -354,9 +335,9 @@ def _input_gradient(planner: _Planner, region: Region) -> None:
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
     plan: _Plan = (
-        depthwise.plan_depthwise_input_gradient
+        kernels.depthwise.plan_depthwise_input_gradient
         if _is_depthwise(anchor)
-        else partial(input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
+        else partial(kernels.input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
     )
     planner.add(
         plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
@@ -372,8 +353,10 @@ def _by_fourier_transforms(planner: _Planner, region: Region) -> None:
         x = planner.in_order(source)
     operands = planner.operands(region)
     results = [planner.result(result) for result in region.results]
-    plan: _Plan = fft.plan_fft if anchor.primitive.name == "convolution" else fft.plan_fft_input_gradient
-    tile = fft_costs.tile_for(anchor, planner.target)
+    plan: _Plan = (
+        kernels.fft.plan_fft if anchor.primitive.name == "convolution" else kernels.fft.plan_fft_input_gradient
+    )
+    tile = kernels.fft_costs.tile_for(anchor, planner.target)
     planner.add(
         plan(
             x, weights, results, region.chain, operands, anchor.attributes["padding"], tile, planner.target,
@@ -385,18 +368,18 @@ def _by_fourier_transforms(planner: _Planner, region: Region) -> None:
 def _weight_gradient(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     x, g = planner.pictures(region)
-    plan: _Plan = weight_gradient.plan_weight_gradient
-    if tile := winograd_costs.TILES.get(planner.algorithm(anchor)):
-        plan = partial(winograd_gradient.plan_winograd_gradient, tile=tile)
+    plan: _Plan = kernels.weight_gradient.plan_weight_gradient
+    if tile := kernels.winograd_costs.TILES.get(planner.algorithm(anchor)):
+        plan = partial(kernels.winograd_gradient.plan_winograd_gradient, tile=tile)
     elif _is_depthwise(anchor):
-        plan = depthwise_weights.plan_depthwise_weight_gradient
+        plan = kernels.depthwise_weights.plan_depthwise_weight_gradient
     planner.add(plan(x, g, planner.result(anchor), **_geometry(anchor), target=planner.target, label=region.name))
 
 
 def _plan_of_algorithm(planner: _Planner, anchor: Tensor) -> _Plan:
     """What plans a convolution by the algorithm chosen for the anchor."""
-    tile = winograd_costs.TILES.get(planner.algorithm(anchor))
-    return partial(winograd.plan_winograd, tile=tile) if tile else convolution.plan_convolution
+    tile = kernels.winograd_costs.TILES.get(planner.algorithm(anchor))
+    return partial(kernels.winograd.plan_winograd, tile=tile) if tile else kernels.convolution.plan_convolution
 
 
 def _is_depthwise(anchor: Tensor) -> bool:
@@ -423,7 +406,9 @@ def _matmul(planner: _Planner, region: Region) -> None:
         operands, results = [*map(_turned, operands)], [*map(_turned, results)]
     second = anchor.inputs[0 if planner.is_turned() else 1]
     prepared = second in planner.prepared
-    planner.add(matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name, prepared))
+    planner.add(
+        kernels.matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name, prepared)
+    )
 
 
 def _reduction(planner: _Planner, region: Region) -> None:
@@ -431,7 +416,7 @@ def _reduction(planner: _Planner, region: Region) -> None:
     operands = planner.operands(region)
     result = planner.result(anchor)
     planner.add(
-        reduction.plan_reduction(
+        kernels.reduction.plan_reduction(
             anchor.primitive.name, region.chain, operands, anchor.attributes["axes"], result, planner.target,
             region.name, shape=region.shape,
         )
@@ -441,14 +426,16 @@ def _reduction(planner: _Planner, region: Region) -> None:
 def _argmax(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     x = planner.place(anchor.inputs[0])
-    planner.add(argmax.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name))
+    planner.add(
+        kernels.argmax.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name)
+    )
 
 
 def _pooling(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     read = planner.pictures(region)
     attributes = {name: value for name, value in anchor.attributes.items() if name != "size"}
-    plan: Callable[..., list[Step]] = getattr(pooling, f"plan_{anchor.primitive.name}")
+    plan: Callable[..., list[Step]] = getattr(kernels.pooling, f"plan_{anchor.primitive.name}")
     planner.add(plan(*read, planner.result(anchor), **attributes, target=planner.target, label=region.name))
 
 
@@ -457,7 +444,7 @@ def _take(planner: _Planner, region: Region) -> None:
     x, indices = (planner.place(source) for source in anchor.inputs)
     status = row_major(planner.status, (1,))
     planner.add(
-        gathering.plan_take(
+        kernels.gathering.plan_take(
             x, indices, anchor.attributes["axis"], planner.result(anchor), status, planner.target, region.name
         )
     )
@@ -469,14 +456,16 @@ def _scatter_add(planner: _Planner, region: Region) -> None:
     status = row_major(planner.status, (1,))
     axis, size = anchor.attributes["axis"], anchor.attributes["size"]
     planner.add(
-        gathering.plan_scatter_add(g, indices, axis, size, planner.result(anchor), status, planner.target, region.name)
+        kernels.gathering.plan_scatter_add(
+            g, indices, axis, size, planner.result(anchor), status, planner.target, region.name
+        )
     )
 
 
 def _random_uniform(planner: _Planner, region: Region) -> None:
     anchor = _anchor(region)
     key, stream = planner.place(anchor.inputs[0]), anchor.attributes["stream"]
-    planner.add(random.plan_random_uniform(key, stream, planner.result(anchor), planner.target, region.name))
+    planner.add(kernels.random.plan_random_uniform(key, stream, planner.result(anchor), planner.target, region.name))
 
 
 def _concatenate(planner: _Planner, region: Region) -> None:

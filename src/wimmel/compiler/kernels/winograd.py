@@ -97,11 +97,6 @@ class WinogradSchedule:
         return WinogradKernel(self, TRANSFORMS[self.tile], target, name).write()
 
 
-def widened(padding: Pairs, outputs: Shape, tile: int) -> Pairs:
-    """The halo of zeros that whole tiles read: as wide as the padding, and behind it what the last tiles read more."""
-    return tuple((before, behind + -size % tile) for (before, behind), size in zip(padding, outputs, strict=True))
-
-
 def plan_winograd(
     x: Place,
     weight: Place,
@@ -118,8 +113,8 @@ def plan_winograd(
     tile: int = 4,
 ) -> list[Step]:
     """The steps of a convolution with 3x3 taps over two axes, stride and dilation 1, and one group; as
-    `convolution.plan_convolution` takes it, but for the halo around x, which `widened` tells, and ``tile``, the outputs
-    along the side of a tile: 2 or 4."""
+    `convolution.plan_convolution` takes it, but for the halo around x, which `winograd_costs.widened` tells, and
+    ``tile``, the outputs along the side of a tile: 2 or 4."""
     assert weight.shape[2:] == (3, 3) and groups == math.prod(stride) == math.prod(dilation) == 1
     shape = results[0].shape
     if 0 in shape:

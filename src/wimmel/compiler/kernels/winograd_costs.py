@@ -10,7 +10,8 @@ import numpy as np
 
 from wimmel.compiler.kernels.microkernel import FEWEST
 from wimmel.compiler.targets import Target
-from wimmel.graph.tensor import Tensor
+from wimmel.geometry import Pairs
+from wimmel.graph.tensor import Shape, Tensor
 
 TILES = {"winograd 2x2": 2, "winograd 4x4": 4}
 """The names of these algorithms, and the outputs along a side of their tiles."""
@@ -80,6 +81,11 @@ def tile_for(anchor: Tensor, target: Target) -> int | None:
         costs = {tile: _cost(tile, sizes, channels, outputs, target) for tile in possible}
     best = min(possible, key=lambda tile: costs[tile], default=None)
     return best if best is not None and costs[best] < WORTH * products else None
+
+
+def widened(padding: Pairs, outputs: Shape, tile: int) -> Pairs:
+    """The halo of zeros that whole tiles read: as wide as the padding, and behind it what the last tiles read more."""
+    return tuple((before, behind + -size % tile) for (before, behind), size in zip(padding, outputs, strict=True))
 
 
 def error(tile: int, channels: int) -> float:

@@ -98,8 +98,8 @@ def plan_winograd_gradient(
     tile: int = 4,
 ) -> list[Step]:
     """The steps of a weight gradient with 3x3 taps over two axes, stride and dilation 1, and one group; as
-    `weight_gradient.plan_weight_gradient` takes it, but for the halos: that around x `winograd.widened` tells, and g
-    has zeros behind it up to whole tiles."""
+    `weight_gradient.plan_weight_gradient` takes it, but for the halos: that around x `winograd_costs.widened` tells,
+    and g has zeros behind it up to whole tiles."""
     assert tuple(kernel) == (3, 3) and groups == math.prod(stride) == math.prod(dilation) == 1
     if 0 in result.shape:
         return []
