@@ -90,7 +90,7 @@ def test_float64_agrees_to_rounding():
         (Cosine(0.3, 50, 0.01), lambda lr, o: lr.CosineAnnealingLR(o, T_max=50, eta_min=0.01)),
         (StepDecay(0.3, 7, 0.5), lambda lr, o: lr.StepLR(o, step_size=7, gamma=0.5)),
     ],
-    ids=repr,
+    ids=["one cycle", "one cycle, late", "cosine", "steps"],
 )
 def test_schedules_give_torch_s_rates(schedule, make):
     import torch
