@@ -151,9 +151,7 @@ class Variable:
         self._value = value
         self.shape, self.dtype = value.shape, value.dtype
         self.version += 1
-        CHANGES.count += (
-            1  # after the change: who finds the old count may find either array, who finds the new one both
-        )
+        CHANGES.count += 1  # last: who finds the new count finds the new array
 
 
 _DRAWING = threading.Lock()

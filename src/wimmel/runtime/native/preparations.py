@@ -22,20 +22,14 @@ class Kept:
 
 
 class Preparations:
-    """What a program prepares, told apart from what others do.
-
-    Attributes
-    ----------
-    read : tuple of int
-        Which of the stable inputs, counted among themselves, the preparations read.
-    """
+    """What a program prepares, told apart from what others do."""
 
     def __init__(self, program: Program) -> None:
         self._program = program
         stable = [program.inputs[place] for place in sorted(program.stable)]
         self._numbers = {buffer: number for number, buffer in enumerate(stable)}
         touched = {buffer for step in program.preparations for buffer in step.buffers}
-        self.read = tuple(number for number, buffer in enumerate(stable) if buffer in touched)
+        self._read = tuple(number for number, buffer in enumerate(stable) if buffer in touched)
         self._signature: Hashable = (
             program.target,
             program.kept_bytes,
@@ -44,7 +38,7 @@ class Preparations:
 
     def kept(self, given: Sequence[np.ndarray], make: Callable[[], np.ndarray]) -> Kept:
         """What was kept for these arrays of the stable inputs, by whichever program; made if there is nothing."""
-        arrays = tuple(given[number] for number in self.read)
+        arrays = tuple(given[number] for number in self._read)
         key = (self._signature, tuple(map(id, arrays)))
         found = _kept.get(key)
         if found is None:
