@@ -1,12 +1,10 @@
-"""From regions to steps: gives every value a place in a buffer, and asks the families of kernels for the steps that
-compute each region from places to places. `PLANS` says which family an anchor belongs to."""
+"""From regions to steps: gives every value a place in a buffer, and has each region lowered to steps that compute it from
+places to places."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from wimmel.compiler import kernels
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.choice import algorithm
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
+from wimmel.compiler.lowering import LOWERINGS
 from wimmel.compiler.program import Program, assembled
 from wimmel.compiler.regions import SOURCES, Region, base, regions
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
@@ -36,7 +35,7 @@ def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset(),
     precision : {"exact", "fast"}
         Whether convolutions add up their products, or may be computed in ways that round more; see `choice`.
     """
-    return _Planner(graph, target, precision).program(stable)
+    return Planner(graph, target, precision).program(stable)
 
 
 def unsupported(graph: Graph) -> str | None:
@@ -60,7 +59,9 @@ def _counts(exponent: Tensor) -> bool:
     )
 
 
-class _Planner:
+class Planner:
+    """A graph on its way to steps: which values have been computed, and where they lie."""
+
     def __init__(self, graph: Graph, target: Target, precision: str) -> None:
         self.graph = graph
         self.target = target
@@ -91,7 +92,7 @@ class _Planner:
                 self.outputs.setdefault(computed, buffer)  # computed right where it is handed out
         for region in self.regions:
             self.region = region
-            PLANS["elements" if region.anchor is None else region.anchor.primitive.name](self, region)
+            LOWERINGS["elements" if region.anchor is None else region.anchor.primitive.name](self, region)
         self.region = None
         for tensor, buffer in zip(graph.outputs, outputs, strict=True):
             if self.outputs.get(_reshaped(tensor)) is not buffer:
@@ -175,7 +176,7 @@ class _Planner:
         else:
             place = row_major(self.outputs.get(tensor) or self.scratch(tensor), tensor.shape)
             if self.is_turned():
-                place = _turned(row_major(place.buffer, _turned(place).shape))
+                place = row_major(place.buffer, place.turned().shape).turned()
         self.places[tensor] = place
         return place
 
@@ -227,9 +228,8 @@ class _Planner:
             self.copies[key] = result
         return self.copies[key]
 
-    def pictures(self, region: Region) -> list[Place]:
-        """The pictures that the region's anchor reads, as it needs them."""
-        anchor = _anchor(region)
+    def pictures(self, anchor: Tensor) -> list[Place]:
+        """The pictures that the anchor reads, as it needs them."""
         dtype = anchor.dtype.name if anchor.primitive.name.startswith("convolution") else None
         read = zip(pictures(anchor), halos(anchor, self.algorithm(anchor)), strict=True)
         return [self.in_channels_last(picture, halo, dtype) for picture, halo in read]
@@ -239,11 +239,6 @@ class _Planner:
         if tensor.dtype.name == dtype:
             return self.place(tensor)
         return self.copied(tensor, dtype, row_major(Buffer(dtype, tensor.size), tensor.shape))
-
-
-def _anchor(region: Region) -> Tensor:
-    assert region.anchor is not None
-    return region.anchor
 
 
 def _of_shape(place: Place, shape: Shape) -> Place:
@@ -256,12 +251,6 @@ def _reshaped(tensor: Tensor) -> Tensor:
     while tensor.primitive.name == "reshape":
         (tensor,) = tensor.inputs
     return tensor
-
-
-def _turned(place: Place) -> Place:
-    """With rows and columns exchanged."""
-    axes = range(len(place.shape))
-    return place.transposed((*axes[:-2], axes[-1], axes[-2]))
 
 
 def _read_turned(graph: Graph) -> set[Tensor]:
@@ -297,217 +286,3 @@ def _covers(halo: Pairs | None, wanted: Pairs) -> bool:
     if halo is None:
         return not any(map(any, wanted))
     return all(a >= c and b >= d for (a, b), (c, d) in zip(halo, wanted, strict=True))
-
-
-# What each kind of region becomes
-
-_Plan = Callable[..., list[Step]]
-
-
-def _elements(planner: _Planner, region: Region) -> None:
-    inputs = planner.operands(region)
-    results = [planner.result(result) for result in region.results]
-    planner.add(kernels.elements.plan_elements(region.chain, inputs, results, planner.target, region.name))
-
-
-def _convolution(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    if planner.algorithm(anchor) == "fft":
-        _by_fourier_transforms(planner, region)
-        return
-    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
-    (x,) = planner.pictures(region)
-    operands = planner.conforming(region)
-    results = [planner.result(result) for result in region.results]
-    plan: _Plan = kernels.depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
-    planner.add(
-        plan(x, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
-    )
-
-
-def _input_gradient(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    if planner.algorithm(anchor) == "fft":
-        _by_fourier_transforms(planner, region)
-        return
-    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
-    (g,) = planner.pictures(region)
-    operands = planner.conforming(region)
-    results = [planner.result(result) for result in region.results]
-    plan: _Plan = (
-        kernels.depthwise.plan_depthwise_input_gradient
-        if _is_depthwise(anchor)
-        else partial(kernels.input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
-    )
-    planner.add(
-        plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
-    )
-
-
-def _by_fourier_transforms(planner: _Planner, region: Region) -> None:
-    """A convolution, or its gradient by the input, in C order."""
-    anchor = _anchor(region)
-    source, weight = anchor.inputs
-    x, weights = planner.of_dtype(source, anchor.dtype.name), planner.of_dtype(weight, anchor.dtype.name)
-    if x.shape[3] > 1 and x.strides[3] != 1:
-        x = planner.in_order(source)
-    operands = planner.operands(region)
-    results = [planner.result(result) for result in region.results]
-    plan: _Plan = (
-        kernels.fft.plan_fft if anchor.primitive.name == "convolution" else kernels.fft.plan_fft_input_gradient
-    )
-    tile = kernels.fft_costs.tile_for(anchor, planner.target)
-    planner.add(
-        plan(
-            x, weights, results, region.chain, operands, anchor.attributes["padding"], tile, planner.target,
-            region.name,
-        )
-    )  # fmt: skip
-
-
-def _weight_gradient(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    x, g = planner.pictures(region)
-    plan: _Plan = kernels.weight_gradient.plan_weight_gradient
-    if tile := kernels.winograd_costs.TILES.get(planner.algorithm(anchor)):
-        plan = partial(kernels.winograd_gradient.plan_winograd_gradient, tile=tile)
-    elif _is_depthwise(anchor):
-        plan = kernels.depthwise_weights.plan_depthwise_weight_gradient
-    planner.add(plan(x, g, planner.result(anchor), **_geometry(anchor), target=planner.target, label=region.name))
-
-
-def _plan_of_algorithm(planner: _Planner, anchor: Tensor) -> _Plan:
-    """What plans a convolution by the algorithm chosen for the anchor."""
-    tile = kernels.winograd_costs.TILES.get(planner.algorithm(anchor))
-    return partial(kernels.winograd.plan_winograd, tile=tile) if tile else kernels.convolution.plan_convolution
-
-
-def _is_depthwise(anchor: Tensor) -> bool:
-    """Whether each channel has one filter of its own."""
-    weight = anchor.shape if anchor.primitive.name == "convolution_weight_gradient" else anchor.inputs[1].shape
-    return 1 < anchor.attributes["groups"] == weight[0] and weight[1] == 1
-
-
-def _geometry(anchor: Tensor) -> dict[str, Any]:
-    """The settings that the family's function takes: depthwise convolution has no groups to choose."""
-    attributes = dict(anchor.attributes)
-    if _is_depthwise(anchor):
-        del attributes["groups"]
-    return attributes
-
-
-def _matmul(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    a, b = (planner.of_dtype(source, anchor.dtype.name) for source in anchor.inputs)
-    operands = planner.operands(region)
-    results = [planner.result(result) for result in region.results]
-    if planner.is_turned():
-        a, b = _turned(b), _turned(a)
-        operands, results = [*map(_turned, operands)], [*map(_turned, results)]
-    second = anchor.inputs[0 if planner.is_turned() else 1]
-    prepared = second in planner.prepared
-    planner.add(
-        kernels.matmul.plan_matmul(a, b, results, region.chain, operands, planner.target, region.name, prepared)
-    )
-
-
-def _reduction(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    operands = planner.operands(region)
-    result = planner.result(anchor)
-    planner.add(
-        kernels.reduction.plan_reduction(
-            anchor.primitive.name, region.chain, operands, anchor.attributes["axes"], result, planner.target,
-            region.name, shape=region.shape,
-        )
-    )  # fmt: skip
-
-
-def _argmax(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    x = planner.place(anchor.inputs[0])
-    planner.add(
-        kernels.argmax.plan_argmax(x, anchor.attributes["axis"], planner.result(anchor), planner.target, region.name)
-    )
-
-
-def _pooling(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    read = planner.pictures(region)
-    attributes = {name: value for name, value in anchor.attributes.items() if name != "size"}
-    plan: Callable[..., list[Step]] = getattr(kernels.pooling, f"plan_{anchor.primitive.name}")
-    planner.add(plan(*read, planner.result(anchor), **attributes, target=planner.target, label=region.name))
-
-
-def _take(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    x, indices = (planner.place(source) for source in anchor.inputs)
-    status = row_major(planner.status, (1,))
-    planner.add(
-        kernels.gathering.plan_take(
-            x, indices, anchor.attributes["axis"], planner.result(anchor), status, planner.target, region.name
-        )
-    )
-
-
-def _scatter_add(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    g, indices = (planner.place(source) for source in anchor.inputs)
-    status = row_major(planner.status, (1,))
-    axis, size = anchor.attributes["axis"], anchor.attributes["size"]
-    planner.add(
-        kernels.gathering.plan_scatter_add(
-            g, indices, axis, size, planner.result(anchor), status, planner.target, region.name
-        )
-    )
-
-
-def _random_uniform(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    key, stream = planner.place(anchor.inputs[0]), anchor.attributes["stream"]
-    planner.add(kernels.random.plan_random_uniform(key, stream, planner.result(anchor), planner.target, region.name))
-
-
-def _concatenate(planner: _Planner, region: Region) -> None:
-    anchor = _anchor(region)
-    axis, result, start = anchor.attributes["axis"], planner.result(anchor), 0
-    for part in anchor.inputs:
-        first = tuple(start if i == axis else 0 for i in range(len(part.shape)))
-        planner.copy(planner.place(part), result.sliced(first, part.shape, (1,) * len(part.shape)))
-        start += part.shape[axis]
-
-
-def _pad(planner: _Planner, region: Region) -> None:
-    """Filled, then the elements written to their places in it."""
-    anchor = _anchor(region)
-    attributes, result = anchor.attributes, planner.result(anchor)
-    value = np.asarray(attributes["value"], anchor.dtype)
-    buffer = Buffer(anchor.dtype.name, 1, "constant")
-    planner.constants[buffer] = value.reshape(1)
-    planner.copy(row_major(buffer, ()).stretched(result.shape), result)
-    inner = planner.place(anchor.inputs[0])
-    step = tuple(between + 1 for between in attributes["interior"])
-    planner.copy(inner, result.sliced(attributes["low"], inner.shape, step))
-
-
-PLANS: dict[str, Callable[[_Planner, Region], None]] = {
-    "elements": _elements,
-    "convolution": _convolution,
-    "convolution_input_gradient": _input_gradient,
-    "convolution_weight_gradient": _weight_gradient,
-    "matmul": _matmul,
-    "sum": _reduction,
-    "max": _reduction,
-    "argmax": _argmax,
-    "sum_pool": _pooling,
-    "sum_unpool": _pooling,
-    "max_pool": _pooling,
-    "max_unpool": _pooling,
-    "max_pool_take": _pooling,
-    "take": _take,
-    "scatter_add": _scatter_add,
-    "random_uniform": _random_uniform,
-    "concatenate": _concatenate,
-    "pad": _pad,
-}
-"""For every anchor, the function that plans it."""

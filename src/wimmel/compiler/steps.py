@@ -74,6 +74,11 @@ class Place:
     def transposed(self, axes: Shape) -> Place:
         return Place(self.buffer, self.offset, tuple(self.shape[a] for a in axes), tuple(self.strides[a] for a in axes))
 
+    def turned(self) -> Place:
+        """With rows and columns exchanged."""
+        axes = range(len(self.shape))
+        return self.transposed((*axes[:-2], axes[-1], axes[-2]))
+
     def stretched(self, shape: Shape) -> Place:
         """As NumPy broadcasts: new and stretched axes have stride 0."""
         extra = len(shape) - len(self.shape)
