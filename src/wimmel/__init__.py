@@ -2,7 +2,8 @@
 
 ``import wimmel as wm`` gives the functions of `wimmel.functional` (``wm.conv2d``, ``wm.relu``, ...), running
 and differentiating (``wm.compile``, ``wm.grad``), and the parts ``wm.nn``, ``wm.models``, ``wm.data``, ``wm.optim``,
-``wm.losses``, ``wm.schedules``, ``wm.geometry``, ``wm.derivation``, with ``wm.Trainer`` and ``wm.load``.
+``wm.losses``, ``wm.schedules``, ``wm.detection``, ``wm.geometry``, ``wm.derivation``, with ``wm.Trainer`` and
+``wm.load``.
 """
 
 from importlib import import_module
@@ -25,7 +26,7 @@ from wimmel.runtime import (
 )
 
 if TYPE_CHECKING:
-    from wimmel import data, derivation, models, nn, report, train
+    from wimmel import data, derivation, detection, models, nn, report, train
     from wimmel.nn import inspect, load, receptive_field
     from wimmel.runtime.native import get_num_threads, num_threads, release_memory, set_num_threads
     from wimmel.train import Evaluation, History, Trainer, evaluate, losses, optim, predict, schedules
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LOADED_WHEN_USED = {
-    "wimmel": ("data", "derivation", "models", "nn", "report", "train"),
+    "wimmel": ("data", "derivation", "detection", "models", "nn", "report", "train"),
     "wimmel.nn": ("inspect", "load", "receptive_field"),
     "wimmel.runtime.native": ("get_num_threads", "num_threads", "release_memory", "set_num_threads"),
     "wimmel.train": (
@@ -74,6 +75,7 @@ __all__ = [
     "compile",
     "data",
     "derivation",
+    "detection",
     "evaluate",
     "explain",
     "functional",
