@@ -1,5 +1,6 @@
-"""Finding things in pictures: boxes, how good finds are."""
+"""Finding things in pictures: boxes, annotations in and out, how good finds are."""
 
+from wimmel.detection.annotations import AnnotationError, Problem, SceneSet, read_annotations, write_boxes
 from wimmel.detection.boxes import (
     areas,
     as_boxes,
@@ -22,9 +23,12 @@ from wimmel.detection.metrics import (
 
 __all__ = [
     "COCO_OVERLAPS",
+    "AnnotationError",
     "Finds",
     "PrecisionRecall",
+    "Problem",
     "Scene",
+    "SceneSet",
     "areas",
     "as_boxes",
     "average_precision",
@@ -34,7 +38,9 @@ __all__ = [
     "iou",
     "non_maximum_suppression",
     "precision_recall",
+    "read_annotations",
     "recall_at",
     "to_centre_size",
     "to_left_top_size",
+    "write_boxes",
 ]
