@@ -168,7 +168,7 @@ def test_faults_of_yolo_name_their_line(folder):
 
 def test_yolo_without_names_of_classes_is_refused(folder):
     write_text(folder / "one.txt", "0 .5 .5 .1 .1")
-    with pytest.raises(ValueError, match="write them into classes.txt"):
+    with pytest.raises(ValueError, match=r"write them into classes\.txt"):
         read_annotations(folder)
 
 
