@@ -14,6 +14,7 @@ from compiler.views import drawn_place, only_that_place_was_written
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.convolution import conforms, plan_convolution
+from wimmel.compiler.kernels.input_gradient import input_gradient_halo, plan_input_gradient
 from wimmel.compiler.kernels.winograd_costs import widened
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
@@ -176,6 +177,39 @@ def run(
             np.testing.assert_allclose(at(place, arrays), array, rtol=1e-6, atol=tolerance * largest)
         else:
             np.testing.assert_array_equal(at(place, arrays), array)
+        assert only_that_place_was_written(place, arrays)
+
+
+def run_input_gradient(
+    case: Case,
+    dtype: str,
+    epilogue: str,
+    target: Target,
+    seed: int,
+    plan: Callable[..., list[Step]] = plan_input_gradient,
+    halo: Callable[..., Pairs] = input_gradient_halo,
+) -> None:
+    """The gradient by the x of a convolution, of small whole numbers: no bit may differ. ``halo`` tells what zeros
+    around its cotangent the plan reads."""
+    random = np.random.default_rng(seed)
+    fewer = [n - int(n > 1 and random.random() < 0.2) for n in case.result[2:]]  # as output padding makes them
+    shape = (*case.result[:2], *fewer)
+    g, weight = small(random, shape, dtype), small(random, case.weight, dtype)
+    zeros = halo(shape, case.weight, case.x[2:], **case.settings)
+    assert all(before >= 0 and behind >= 0 for before, behind in zeros)
+    g_place, weight_place = within(random, dtype, shape, zeros), drawn_place(random, dtype, case.weight)
+    after = drawn_epilogue(random, epilogue, dtype, case.x)
+    definition = primitives.convolution_input_gradient.definition
+    expected = after.function(definition(g, weight, size=case.x[2:], **case.settings))
+    results = [within(random, kind, case.x, drawn_halo(random, len(fewer))) for kind in after.chain.result_dtypes]
+    steps = plan(g_place, weight_place, results, after.chain, after.places, case.x[2:], **case.settings, target=target)
+    known = {
+        g_place.buffer: elements(g_place, g, 0.0 if any(map(any, zeros)) else np.nan),
+        weight_place.buffer: elements(weight_place, weight, np.nan),
+    }
+    arrays = run_steps(steps, known | after.known, target, seed)
+    for place, array in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(at(place, arrays), array)
         assert only_that_place_was_written(place, arrays)
 
 

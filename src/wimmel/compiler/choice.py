@@ -8,8 +8,8 @@ from wimmel.graph.tensor import Tensor
 
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
-    """The algorithm for a convolution or one of its gradients: ``direct``, ``winograd 2x2`` or ``winograd 4x4`` (by
-    the tile of outputs, or of cotangents), or ``fft``.
+    """The algorithm for a convolution or one of its gradients: ``direct``, ``overlap-add`` (gradients by an input of
+    few channels), ``winograd 2x2`` or ``winograd 4x4`` (by the tile of outputs, or of cotangents), or ``fft``.
 
     Parameters
     ----------
@@ -17,7 +17,7 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
         The result of the primitive.
     target : Target
     precision : {"exact", "fast"}
-        ``exact`` allows only sums of products in their order: ``direct``.
+        ``exact`` allows only sums of products: ``direct`` and ``overlap-add``.
     """
     faces = ("convolution", "convolution_input_gradient")
     convolves = anchor.primitive.name in (*faces, "convolution_weight_gradient")
@@ -25,4 +25,6 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
         return f"winograd {tile}x{tile}"
     if precision == "fast" and anchor.primitive.name in faces and kernels.fft_costs.tile_for(anchor, target):
         return "fft"
+    if anchor.primitive.name == "convolution_input_gradient" and kernels.overlap_add.overlaps(anchor, target):
+        return "overlap-add"
     return "direct"

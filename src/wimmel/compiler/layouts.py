@@ -31,6 +31,8 @@ def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
             return (kernels.winograd_costs.widened(attributes["padding"], anchor.shape[2:], tile),)
         case "convolution_input_gradient":
             g, w = anchor.inputs
+            if algorithm == "overlap-add":
+                return (None,)
             halo = kernels.input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
             return (kernels.winograd_costs.widened(halo, anchor.shape[2:], tile),)
         case "convolution_weight_gradient":

@@ -49,11 +49,11 @@ def _input_gradient(planner: Planner, region: Region) -> None:
     (g,) = planner.pictures(anchor)
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
-    plan: _Plan = (
-        kernels.depthwise.plan_depthwise_input_gradient
-        if _is_depthwise(anchor)
-        else partial(kernels.input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
-    )
+    plan: _Plan = partial(kernels.input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
+    if planner.algorithm(anchor) == "overlap-add":
+        plan = kernels.overlap_add.plan_overlap_add
+    elif _is_depthwise(anchor):
+        plan = kernels.depthwise.plan_depthwise_input_gradient
     planner.add(
         plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )

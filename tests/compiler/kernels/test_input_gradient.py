@@ -10,46 +10,21 @@ from compiler.contractions import (
     Case,
     case,
     drawn_case,
-    drawn_epilogue,
-    drawn_halo,
     elements,
+    run_input_gradient,
     small,
-    within,
 )
 from compiler.machine import at, run_steps
-from compiler.views import TARGETS, drawn_place, only_that_place_was_written
+from compiler.views import TARGETS
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.input_gradient import input_gradient_halo, phases, plan_input_gradient
 from wimmel.compiler.steps import Buffer, row_major
-from wimmel.compiler.targets import KNOWN, Target
+from wimmel.compiler.targets import KNOWN
 from wimmel.geometry import Pairs
 from wimmel.graph import primitives
 
 CASES = {"avx512": 30, "avx2": 12, "sse4.2": 8, "plain": 6}
-
-
-def run(case: Case, dtype: str, epilogue: str, target: Target, seed: int) -> None:
-    """The gradient by the x of a convolution, of small whole numbers: no bit may differ."""
-    random = np.random.default_rng(seed)
-    fewer = [n - int(n > 1 and random.random() < 0.2) for n in case.result[2:]]  # as output padding makes them
-    shape = (*case.result[:2], *fewer)
-    g, weight = small(random, shape, dtype), small(random, case.weight, dtype)
-    halo = input_gradient_halo(shape, case.weight, case.x[2:], **case.settings)
-    assert all(before >= 0 and behind >= 0 for before, behind in halo)
-    g_place, weight_place = within(random, dtype, shape, halo), drawn_place(random, dtype, case.weight)
-    after = drawn_epilogue(random, epilogue, dtype, case.x)
-    definition = primitives.convolution_input_gradient.definition
-    expected = after.function(definition(g, weight, size=case.x[2:], **case.settings))
-    results = [within(random, kind, case.x, drawn_halo(random, len(fewer))) for kind in after.chain.result_dtypes]
-    steps = plan_input_gradient(
-        g_place, weight_place, results, after.chain, after.places, case.x[2:], **case.settings, target=target
-    )
-    known = {g_place.buffer: elements(g_place, g, 0.0), weight_place.buffer: elements(weight_place, weight, np.nan)}
-    arrays = run_steps(steps, known | after.known, target, seed)
-    for place, array in zip(results, expected, strict=True):
-        np.testing.assert_array_equal(at(place, arrays), array)
-        assert only_that_place_was_written(place, arrays)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -57,7 +32,9 @@ def test_drawn_gradients_give_what_the_definition_gives(target):
     random = np.random.default_rng(11)
     for seed in range(CASES[target.name]):
         drawn = drawn_case(random)
-        run(drawn, "float64" if seed % 4 == 3 else "float32", EPILOGUES[seed % len(EPILOGUES)], target, seed)
+        run_input_gradient(
+            drawn, "float64" if seed % 4 == 3 else "float32", EPILOGUES[seed % len(EPILOGUES)], target, seed
+        )
 
 
 NAMED = {
@@ -99,7 +76,7 @@ MANY_PHASES = {
 @pytest.mark.parametrize("name", MANY_PHASES)
 def test_gradients_of_many_phases(name, target):
     for seed, epilogue in enumerate(EPILOGUES):
-        run(MANY_PHASES[name], "float32", epilogue, target, seed)
+        run_input_gradient(MANY_PHASES[name], "float32", epilogue, target, seed)
 
 
 def test_large_strides_take_few_steps():
@@ -125,7 +102,7 @@ def test_large_strides_take_few_steps():
 @pytest.mark.parametrize("name", NAMED)
 def test_gradients_that_networks_have(name):
     for seed, epilogue in enumerate(("identity", "bias relu")):
-        run(NAMED[name], "float32", epilogue, KNOWN["avx512"], seed)
+        run_input_gradient(NAMED[name], "float32", epilogue, KNOWN["avx512"], seed)
 
 
 def test_every_element_of_an_axis_that_a_tap_reaches_belongs_to_one_phase():

@@ -47,7 +47,12 @@ def few(outputs: int, channels: int, columns: int, taps: Shape, stride: Shape, d
     run, runs = channels, math.prod(taps)
     if is_merged(columns, channels, dilation):
         run, runs = run * taps[2], runs // taps[2]
-    return run > 1 and outputs * (runs * -(-run // lanes) + FOLDING) < 0.8 * runs * run
+    return run > 1 and few_cost(outputs, runs, run, lanes) < 0.8 * runs * run
+
+
+def few_cost(outputs: int, runs: float, run: float, lanes: int) -> float:
+    """What a column costs where the lanes run over the products, of which there are so many runs, in multiply-adds."""
+    return outputs * (runs * math.ceil(run / lanes) + FOLDING)
 
 
 def plan_few_outputs(

@@ -96,6 +96,23 @@ def taps_within(
     return reach(before), reach(before + size)
 
 
+def taps_meeting(
+    builder: Builder, element: Value, taps: int, stride: int, dilation: int, front: Value, outputs: Value
+) -> tuple[Number, Number, int]:
+    """Along an axis, the taps k that meet element i of x, as first, end and step: those with k d = i + p (mod s), where
+    output (i + p - k d) / s exists; p is the padding in front."""
+    common = math.gcd(stride, dilation)
+    step = stride // common
+    padded = element + front
+    first = builder.maximum((padded - (outputs - 1) * stride + (dilation - 1)) // dilation, 0)
+    end = builder.minimum(padded // dilation + 1, taps)
+    remainder = (padded // common) * pow(dilation // common, -1, step) % step
+    first = first + ((remainder - first) % step + step) % step
+    if common > 1:
+        end = builder.select(builder.compare("eq", padded % common, 0), end, 0)
+    return first, end, step
+
+
 def distances(builder: Builder, stride: Value, lanes: int) -> Value:
     """How far from the first lane's element each lane's lies, for gathers and scatters: numbers of 32 bits, with which
     these are quicker."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wimmel.compiler.chain import extremum, is_signed
+from wimmel.compiler.kernels.loops import taps_meeting
 from wimmel.compiler.kernels.windows import (
     Body,
     Loops,
@@ -262,19 +263,12 @@ class _Spread:
             loops.builder.loop(loops.left, loops.right, 1, block)
 
     def meeting(self, axis: int, element: Value) -> Range:
-        """The taps k that meet element i: those with k d = i + p (mod s), where window (i + p - k d) / s exists."""
-        builder, sliding = self.loops.builder, self.loops.sliding
-        s, d = sliding.stride[axis], sliding.dilation[axis]
-        common = math.gcd(s, d)
-        step = s // common
-        padded = element + self.loops.front[axis]
-        first = builder.maximum((padded - (self.loops.outputs[axis] - 1) * s + (d - 1)) // d, 0)
-        end = builder.minimum(padded // d + 1, sliding.window[axis])
-        remainder = (padded // common) * pow(d // common, -1, step) % step
-        first = first + ((remainder - first) % step + step) % step
-        if common > 1:
-            end = builder.select(builder.compare("eq", padded % common, 0), end, 0)
-        return first, end, step
+        """The taps that meet the element."""
+        loops, sliding = self.loops, self.loops.sliding
+        return taps_meeting(
+            loops.builder, element, sliding.window[axis], sliding.stride[axis], sliding.dilation[axis],
+            loops.front[axis], loops.outputs[axis],
+        )  # fmt: skip
 
     def to_window(self, element: Sequence[Value | None]) -> Callable[[int, int, Number], Number]:
         """From a tap that meets the element to the window it is of; along the columns of a block, where the element is
