@@ -160,7 +160,7 @@ def run(
     x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
     padding = case.settings["padding"]
     wider = int(random.integers(0, 2))
-    halo = widened(padding, case.result[2:], tile)
+    halo = widened(padding, case.result[2:], tile, case.settings["dilation"])
     x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in halo))
     weight_place = drawn_place(random, dtype, case.weight)
     after = drawn_epilogue(random, epilogue, dtype, case.result)
@@ -223,7 +223,7 @@ def convolved(
 ) -> np.ndarray:
     """In float32, without an epilogue."""
     shape = primitives.convolution.result(x, weight, **settings)[0]
-    x_place = with_halo("float32", x.shape, widened(settings["padding"], shape[2:], tile))
+    x_place = with_halo("float32", x.shape, widened(settings["padding"], shape[2:], tile, settings["dilation"]))
     weight_place = row_major(Buffer("float32", weight.size), weight.shape)
     result = with_halo("float32", shape, ((0, 0),) * (len(shape) - 2))
     steps = plan(x_place, weight_place, [result], Chain.identity("float32"), [], **settings, target=target)

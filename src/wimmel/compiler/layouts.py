@@ -26,15 +26,16 @@ def pictures(anchor: Tensor) -> tuple[Tensor, ...]:
 def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
     """For each of `pictures`, how many zeros around it the algorithm's kernel reads; None where it asks for none."""
     attributes, tile = anchor.attributes, kernels.winograd_costs.TILES.get(algorithm, 1)
+    dilation = attributes.get("dilation", ())
     match anchor.primitive.name:
         case "convolution":
-            return (kernels.winograd_costs.widened(attributes["padding"], anchor.shape[2:], tile),)
+            return (kernels.winograd_costs.widened(attributes["padding"], anchor.shape[2:], tile, dilation),)
         case "convolution_input_gradient":
             g, w = anchor.inputs
             if algorithm == "overlap-add":
                 return (None,)
             halo = kernels.input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
-            return (kernels.winograd_costs.widened(halo, anchor.shape[2:], tile),)
+            return (kernels.winograd_costs.widened(halo, anchor.shape[2:], tile, dilation),)
         case "convolution_weight_gradient":
             sizes = anchor.inputs[1].shape[2:]
             of_g = kernels.winograd_costs.widened(((0, 0),) * len(sizes), sizes, tile) if tile > 1 else None

@@ -3,6 +3,7 @@ nothing else, and their transforms are exact."""
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from functools import partial
 
@@ -75,12 +76,19 @@ def test_the_points_powers_are_exact_in_float32(transforms):
             assert Fraction(float(np.float32(float(point**power)))) == point**power
 
 
-def drawn(random: np.random.Generator) -> Case:
+def drawn(random: np.random.Generator, dilations: tuple[int, ...] = (1,), planes: bool = False) -> Case:
+    """With rows and columns dilated by one of these, and planes of taps if wished for."""
     channels, outputs = (int(random.choice([1, 2, 3, 5, 8, 16, 17, 31, 33, 48, 64, 70])) for _ in range(2))
-    padding = tuple((int(a), int(b)) for a, b in random.integers(0, 5, (2, 2)) * (random.random() < 0.8))
-    sizes = tuple(max(int(n), 3 - a - b, 1) for n, (a, b) in zip(random.integers(1, 24, 2), padding, strict=True))
-    settings = {"stride": (1, 1), "padding": padding, "dilation": (1, 1), "groups": 1}
-    return Case((int(random.integers(1, 4)), channels, *sizes), (outputs, channels, 3, 3), settings)
+    axes, most = (3, 12) if planes else (2, 24)
+    kernel = (3, 3) if not planes else (int(random.integers(1, 4)), 3, 3)
+    dilation = tuple(int(random.choice(dilations)) for _ in range(axes))
+    padding = tuple((int(a), int(b)) for a, b in random.integers(0, 5, (axes, 2)) * (random.random() < 0.8))
+    sizes = tuple(
+        max(int(n), d * (k - 1) + 1 - a - b, 1)
+        for n, k, d, (a, b) in zip(random.integers(1, most, axes), kernel, dilation, padding, strict=True)
+    )
+    settings = {"stride": (1,) * axes, "padding": padding, "dilation": dilation, "groups": 1}
+    return Case((int(random.integers(1, 4)), channels, *sizes), (outputs, channels, *kernel), settings)
 
 
 @pytest.mark.parametrize("tile", TRANSFORMS)
@@ -91,7 +99,8 @@ def test_drawn_convolutions_give_what_the_definition_gives(target, tile):
     # sums of halves of small whole numbers are exact; 4 x 4 tiles have other fractions
     epilogues, tolerance = (EPILOGUES, 0) if tile == 2 else ([e for e in EPILOGUES if e != "compared"], PROMISED)
     for seed in range(CASES[target.name]):
-        run(drawn(random), "float32", epilogues[seed % len(epilogues)], target, seed, plan, tile, tolerance)
+        shapes = drawn(random, (1, 1, 2, 3, 5), planes=seed % 3 == 2)
+        run(shapes, "float32", epilogues[seed % len(epilogues)], target, seed, plan, tile, tolerance)
 
 
 NAMED = {
@@ -99,6 +108,8 @@ NAMED = {
     "few tiles, many outputs": case((1, 256, 14, 14), 256, (3, 3), padding=1),
     "more weights than pixels": case((2, 200, 7, 7), 160, (3, 3), padding=1),
     "a single pixel": case((1, 20, 1, 1), 40, (3, 3), padding=1),
+    "as far apart as the picture is wide": case((1, 20, 14, 14), 40, (3, 3), padding=14, dilation=14),
+    "a film": case((2, 16, 5, 12, 9), 16, (3, 3, 3), padding=1),
 }
 
 
@@ -113,24 +124,27 @@ def test_convolutions_that_networks_have(name, tile):
 def test_neon(tile):
     random, target = np.random.default_rng(15), KNOWN["neon"]
     for seed in range(3):
+        general = drawn(random, (1, 2), planes=seed == 2)
+        run(general, "float32", "residual", target, seed, partial(plan_winograd, tile=tile), tile, PROMISED)
         shapes = drawn(random)
-        run(shapes, "float32", "residual", target, seed, partial(plan_winograd, tile=tile), tile, PROMISED)
         x, g = (random.integers(-4, 5, shape) for shape in (shapes.x, shapes.result))
         found, expected, largest = weight_gradient(x, g, shapes.settings["padding"], target, tile, seed)
         np.testing.assert_allclose(found, expected, rtol=0, atol=PROMISED * largest.max())
 
 
-def relative_errors(x, weight, tile, target) -> np.ndarray:
+def relative_errors(x, weight, tile, target, dilation=1) -> np.ndarray:
     """The largest error within each tile, of the largest sum of |x| * |w| there, in pictures of whole tiles."""
-    settings = case(x.shape, len(weight), (3, 3), padding=1).settings
+    settings = case(x.shape, len(weight), weight.shape[2:], padding=dilation, dilation=dilation).settings
     found = convolved(x, weight, settings, target, partial(plan_winograd, tile=tile), tile)
     x, weight = x.astype(np.float64), weight.astype(np.float64)
     error = abs(found - primitives.convolution.definition(x, weight, **settings))
     largest = primitives.convolution.definition(abs(x), abs(weight), **settings)
-    n, k, height, width = error.shape
+    *outer, height, width = error.shape
 
     def of_tiles(values):
-        return values.reshape(n, k, height // tile, tile, width // tile, tile).max(axis=(3, 5))
+        down, across = height // (tile * dilation), width // (tile * dilation)
+        tiles = values.reshape(*outer, down, tile, dilation, across, tile, dilation).max(axis=(-5, -2))
+        return tiles.swapaxes(-3, -2).reshape(*outer, down * dilation, across * dilation)
 
     return of_tiles(error) / of_tiles(largest)
 
@@ -140,12 +154,13 @@ def relative_errors(x, weight, tile, target) -> np.ndarray:
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_errors_are_far_below_what_is_promised(target, tile, positive):
     random = np.random.default_rng(5)
-    for channels in (8, 96):
-        x = random.standard_normal((1, channels, 24, 24)).astype(np.float32)
-        weight = random.standard_normal((32, channels, 3, 3)).astype(np.float32)
+    for planes, channels, dilation in (((), 8, 1), ((), 96, 1), ((3,), 32, 1), ((), 8, 3)):
+        x = random.standard_normal((1, channels, *planes, 24, 24)).astype(np.float32)
+        weight = random.standard_normal((32, channels, *planes, 3, 3)).astype(np.float32)
         if positive:
             x, weight = abs(x), abs(weight)
-        assert relative_errors(x, weight, tile, target).max() < 1.5 * error(tile, channels)
+        errors = relative_errors(x, weight, tile, target, dilation)
+        assert errors.max() < 1.5 * error(tile, channels * math.prod(planes))
 
 
 @pytest.mark.parametrize("tile", TRANSFORMS)
@@ -209,7 +224,11 @@ def convolution(shape, outputs, kernel=(3, 3), dtype="float32", **settings):
         ("winograd 4x4", convolution((16, 512, 7, 7), 512)),
         ("direct", convolution((1, 3, 56, 56), 8)),
         ("direct", convolution((1, 64, 56, 56), 64, stride=2)),
-        ("direct", convolution((1, 64, 56, 56), 64, padding=2, dilation=2)),
+        ("winograd 4x4", convolution((1, 64, 56, 56), 64, padding=2, dilation=2)),
+        ("direct", convolution((1, 64, 56, 56), 64, padding=56, dilation=56)),
+        ("winograd 4x4", convolution((1, 64, 16, 16, 16), 64, (3, 3, 3))),
+        ("direct", convolution((1, 64, 16, 16, 16), 64, (3, 3, 1))),
+        ("direct", convolution((1, 3, 8), 3, (3,))),
         ("direct", convolution((1, 64, 56, 56), 64, groups=2)),
         ("direct", convolution((1, 64, 56), 64, (3,))),
         ("direct", convolution((1, 64, 56, 56), 64, (1, 1), padding=0)),
@@ -245,7 +264,7 @@ def test_within_graphs(name, monkeypatch):
     monkeypatch.setattr(planning, "algorithm", lambda *_: name)
     random = np.random.default_rng(8)
     for seed in range(6):
-        first = drawn(random)
+        first = drawn(random, (1, 1, 2, 4))
         second = case(first.result, 21, (3, 3), padding=int(random.integers(1, 3)))
         shapes = (first.x, first.weight, second.weight, second.result)
         values = [random.integers(-3, 4, shape).astype(np.float32) for shape in shapes]
@@ -260,6 +279,22 @@ def test_within_graphs(name, monkeypatch):
         found = run_program(planning.compiled(graph, KNOWN["avx512"], frozenset((1, 2)), "fast"), values, seed)
         for ours, theirs in zip(found, evaluate(graph, values), strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=0, atol=PROMISED * max(1, abs(theirs).max(initial=0)))
+
+
+def test_within_a_graph_of_films():
+    """Planes of taps, forward and backward, as they are chosen."""
+    random = np.random.default_rng(9)
+    settings = case((2, 16, 3, 13, 11), 24, (2, 3, 3), padding=1, dilation=2).settings
+    x, w = random.standard_normal((2, 16, 3, 13, 11)), random.standard_normal((24, 16, 2, 3, 3))
+    values = [x.astype(np.float32), w.astype(np.float32)]
+    inputs = [input_tensor(f"x{place}", each.shape, "float32") for place, each in enumerate(values)]
+    y = primitives.convolution(*inputs, **settings)
+    back = primitives.convolution_input_gradient(y, inputs[1], size=x.shape[2:], **settings)
+    assert {algorithm(each, KNOWN["avx512"], "fast") for each in (y, back)} == {"winograd 4x4"}
+    graph = Graph(tuple(inputs), (y, back))
+    found = run_program(planning.compiled(graph, KNOWN["avx512"], frozenset((1,)), "fast"), values)
+    for ours, theirs in zip(found, evaluate(graph, values), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=PROMISED * abs(theirs).max())
 
 
 # weight gradients

@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.convolution import padded
+from wimmel.compiler.kernels.convolution import padded, three, with_three_axes
 from wimmel.compiler.kernels.microkernel import FEWEST, MOST, WORTH, Block
 from wimmel.compiler.kernels.packing import plan_packing
+from wimmel.compiler.kernels.winograd_costs import tiles_along
 from wimmel.compiler.kernels.winograd_kernel import WinogradKernel, WinogradWeightsKernel
 from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
 from wimmel.compiler.language import Function
@@ -68,7 +69,10 @@ class WinogradSchedule:
         Outputs along a side: 2 or 4.
     block : Block
         Of the micro-kernel; its pixels are tiles.
-    channels, outputs : int
+    planes, channels, outputs : int
+        ``planes`` of taps, each 3x3.
+    dilation : (int, int, int)
+        Elements from one plane of taps to the next, and between the rows, and columns, of a tile.
     lanes : int
         Channels in a vector while data are transformed.
     columns : int
@@ -84,8 +88,10 @@ class WinogradSchedule:
 
     tile: int
     block: Block
+    planes: int
     channels: int
     outputs: int
+    dilation: Shape
     lanes: int
     columns: int
     row: int
@@ -112,27 +118,33 @@ def plan_winograd(
     by_group: int | None = None,
     tile: int = 4,
 ) -> list[Step]:
-    """The steps of a convolution with 3x3 taps over two axes, stride and dilation 1, and one group; as
+    """The steps of a convolution with 3x3 taps over its last two axes, or its only two, stride 1 and one group; as
     `convolution.plan_convolution` takes it, but for the halo around x, which `winograd_costs.widened` tells, and
-    ``tile``, the outputs along the side of a tile: 2 or 4."""
-    assert weight.shape[2:] == (3, 3) and groups == math.prod(stride) == math.prod(dilation) == 1
-    shape = results[0].shape
-    if 0 in shape:
+    ``tile``, the outputs along the side of a tile: 2 or 4.
+
+    A dilation d of rows and columns leaves d x d convolutions without, of every d-th row and column each. Planes of
+    taps are like more channels, which lie in other planes of x.
+    """
+    assert weight.shape[-2:] == (3, 3) and groups == math.prod(stride) == 1
+    if 0 in results[0].shape:
         return []
-    outputs, channels, kind = weight.shape[0], weight.shape[1], x.kind
-    height, width = shape[2:]
-    down, across = -(-height // tile), -(-width // tile)
-    tiles = shape[0] * down * across
-    block = _block(target, kind, outputs, channels, tile, tiles)
+    dilation = three(dilation, 1)
+    x, weight = padded(with_three_axes(x), three(padding, (0, 0))), with_three_axes(weight)
+    results, operands = [*map(with_three_axes, results)], [*map(with_three_axes, operands)]
+    (outputs, channels, planes), kind = weight.shape[:3], x.kind
+    pictures, _, depth, height, width = results[0].shape
+    down, across = (tiles_along(size, tile, apart) for size, apart in zip((height, width), dilation[1:], strict=True))
+    tiles = pictures * depth * down * across
+    block = _block(target, kind, outputs, planes * channels, tile, tiles)
     weights, plane, steps = _transformed_weights(weight, block, tile, target)
 
     lanes = target.lanes(kind)
     while lanes > channels:
         lanes //= 2
     schedule = WinogradSchedule(
-        tile, block, channels, outputs, lanes, x.strides[3], apart(channels), chain,
-        tuple((place.strides[3], place.strides[1]) for place in operands),
-        tuple((place.strides[3], 1) for place in results),
+        tile, block, planes, channels, outputs, dilation, lanes, x.strides[4], apart(planes * channels), chain,
+        tuple((place.strides[4], place.strides[1]) for place in operands),
+        tuple((place.strides[4], 1) for place in results),
     )  # fmt: skip
     blocks = -(-outputs // block.outputs)
     together, of_part, turn = _shares(schedule, blocks, tiles, target)
@@ -142,24 +154,21 @@ def plan_winograd(
     taps = TRANSFORMS[tile].n ** 2
     size = taps * (data_plane + products_plane) + tile**2 * max(block.lanes, LINE)
     own = Buffer(x.dtype, size, "thread", "tiles")
-    numbers = [tiles, down, across, height, width, together, groups_of_tiles, blocks, of_part, turn]
+    numbers = [tiles, down, across, depth, height, width, together, groups_of_tiles, blocks, of_part, turn]
     numbers += [plane, data_plane, products_plane, size]
-    x = padded(x, padding)
     for place in (x, *results, *operands):
-        numbers += [place.strides[0], place.strides[2]]
+        numbers += [place.strides[0], place.strides[2], place.strides[3]]
     arguments: tuple[Argument, ...] = (x, weights, Place(own, 0, (size,), (1,)), *results, *operands, *numbers)
     written = (*dict.fromkeys(place.buffer for place in results), own)
     return [*steps, Step(schedule, arguments, written, groups_of_tiles * -(-blocks // of_part), label)]
 
 
 def _transformed_weights(weight: Place, block: Block, tile: int, target: Target) -> tuple[Place, int, list[Step]]:
-    """Planes of the weights (blocks, channels, block.outputs), elements from one plane to the next, and the steps that
-    write them."""
-    outputs, channels = weight.shape[:2]
-    by_output, by_channel, *by_tap = weight.strides
-    rows = Place(weight.buffer, weight.offset, (outputs, channels, 3, 3), (by_output, by_channel, *by_tap))
-    packed, steps = plan_packing(rows, 0, block, target)
-    count = -(-outputs // block.outputs) * channels
+    """Transformed planes of the weights (blocks, planes, channels, block.outputs), elements from one to the next, and
+    the steps that write them."""
+    outputs, channels, planes = weight.shape[:3]
+    packed, steps = plan_packing(weight.transposed((0, 2, 1, 3, 4)), 0, block, target)
+    count = -(-outputs // block.outputs) * planes * channels
     plane = apart(count * block.outputs)
     planes = TRANSFORMS[tile].n ** 2
     result = Place(Buffer(weight.dtype, planes * plane, name="transformed"), 0, (planes * plane,), (1,))
@@ -212,7 +221,7 @@ def _shares(schedule: WinogradSchedule, blocks: int, tiles: int, target: Target)
     block, item = schedule.block, bytes_of(schedule.block.kind)
     taps = TRANSFORMS[schedule.tile].n ** 2
     data, products = taps * schedule.row * item, taps * block.outputs * item
-    if taps * schedule.channels * schedule.outputs * item > target.l3_bytes:
+    if taps * schedule.planes * schedule.channels * schedule.outputs * item > target.l3_bytes:
         together = MANY_TILES // block.pixels * block.pixels
     else:
         most = min(target.l2_bytes // (3 * data), tiles // ENOUGH_TASKS)

@@ -65,27 +65,51 @@ def tile_for(anchor: Tensor, target: Target) -> int | None:
     """The side of the tile by which a convolution, or one of its gradients, is best computed; None where that is not
     the best way, or not possible."""
     attributes, (source, other) = anchor.attributes, anchor.inputs
-    ones = {*attributes["stride"], *attributes["dilation"], attributes["groups"]} == {1}
     of_weights = anchor.primitive.name == "convolution_weight_gradient"
     weight, result = (anchor, other) if of_weights else (other, anchor)
-    if anchor.dtype != np.float32 or weight.shape[2:] != (3, 3) or not ones or 0 in result.shape + source.shape:
+    planes, taps, dilation = math.prod(weight.shape[2:-2]), weight.shape[2:][-2:], attributes["dilation"]
+    if anchor.dtype != np.float32 or taps != (3, 3) or 0 in weight.shape + result.shape + source.shape:
         return None
-    channels, (_, outputs, *sizes) = source.shape[1], result.shape
+    if {*attributes["stride"], attributes["groups"]} != {1} or (of_weights and {planes, *dilation} != {1}):
+        return None
+    channels, outputs = source.shape[1], result.shape[1]
+    sizes = [-(-size // apart) for size, apart in zip(result.shape[-2:], dilation[-2:], strict=True)]
     sizes = [size if size <= SMALL else COMMON for size in sizes]
-    products = math.prod(sizes) * 9 * channels * outputs / target.lanes("f32")
+    products = math.prod(sizes) * 9 * planes * channels * outputs / target.lanes("f32")
     if of_weights:
         possible = [tile for tile in GRADIENT_ERRORS if GRADIENT_ERRORS[tile] <= PROMISED]
         costs = {tile: _gradient_cost(tile, sizes, channels, outputs, target) for tile in possible}
     else:
-        possible = [tile for tile in ERRORS if error(tile, channels) <= PROMISED]
-        costs = {tile: _cost(tile, sizes, channels, outputs, target) for tile in possible}
+        possible = [tile for tile in ERRORS if error(tile, planes * channels) <= PROMISED]
+        costs = {tile: _cost(tile, sizes, planes, channels, outputs, target) for tile in possible}
     best = min(possible, key=lambda tile: costs[tile], default=None)
     return best if best is not None and costs[best] < WORTH * products else None
 
 
-def widened(padding: Pairs, outputs: Shape, tile: int) -> Pairs:
-    """The halo of zeros that whole tiles read: as wide as the padding, and behind it what the last tiles read more."""
-    return tuple((before, behind + -size % tile) for (before, behind), size in zip(padding, outputs, strict=True))
+def tiles_along(size: int, tile: int, dilation: int) -> int:
+    """How many tiles there are along an axis of so many outputs. Those of a tile lie a dilation apart, so that there
+    are as many tiles side by side, each beginning one further than the one before, until the next begin behind them.
+
+    Examples
+    --------
+    >>> tiles_along(14, 4, 1), tiles_along(14, 4, 2), tiles_along(14, 4, 4)
+    (4, 4, 4)
+    """
+    whole, rest = divmod(size, tile * dilation)
+    return whole * dilation + min(rest, dilation)
+
+
+def widened(padding: Pairs, outputs: Shape, tile: int, dilation: Shape = ()) -> Pairs:
+    """The halo of zeros that whole tiles read: as wide as the padding, and behind it what the last tiles along rows and
+    columns read more."""
+    wider = []
+    for axis, (size, (before, behind)) in enumerate(zip(outputs, padding, strict=True), 2 - len(outputs)):
+        if axis >= 0:
+            apart = dilation[axis - 2] if dilation else 1
+            down, beside = divmod(tiles_along(size, tile, apart) - 1, apart)
+            behind += down * tile * apart + beside + (tile - 1) * apart + 1 - size
+        wider.append((before, behind))
+    return tuple(wider)
 
 
 def error(tile: int, channels: int) -> float:
@@ -96,13 +120,13 @@ def error(tile: int, channels: int) -> float:
     return found * channels / most
 
 
-def _cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
+def _cost(tile: int, sizes: list[int], planes: int, channels: int, outputs: int, target: Target) -> float:
     lanes, taps = target.lanes("f32"), (tile + 2) ** 2
     tiles = max(FEWEST, math.prod(-(-size // tile) for size in sizes))
     of_data = min(lanes, 1 << (channels.bit_length() - 1))
     vectors = -(-outputs // lanes)
-    products = tiles * taps * (channels + BESIDE) * vectors
-    around = tiles * (-(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
+    products = tiles * taps * (planes * channels + BESIDE) * vectors
+    around = tiles * (planes * -(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
     return products + around
 
 

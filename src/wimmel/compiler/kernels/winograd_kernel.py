@@ -128,12 +128,12 @@ class WinogradKernel:
         builder, schedule, taps = self.builder, self.schedule, self.transforms.n**2
         argument, begin, end, thread = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 14 + "ii" * (1 + count))
+        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 15 + "iii" * (1 + count))
         self.x, self.weights, own, *pointers = words[: 3 + count]
         words = words[3 + count :]
-        tiles, self.down, self.across, self.height, self.width, together, groups, blocks, of_part, turn = words[:10]
-        self.plane, self.data_plane, self.products_plane, size = words[10:14]
-        strides = [words[14 + 2 * i : 16 + 2 * i] for i in range(1 + count)]
+        tiles, self.down, self.across, self.depth, self.height, self.width = words[:6]
+        together, groups, blocks, of_part, turn, self.plane, self.data_plane, self.products_plane, size = words[6:15]
+        strides = [words[15 + 3 * i : 18 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
         self.row = turn * self.step
@@ -158,36 +158,70 @@ class WinogradKernel:
         builder.loop(begin, end, 1, task)
         return builder.function()
 
+    def over_tiles(
+        self, first: Value, count: Number, body: Callable[[Value, Value, Value, Value, Value], None]
+    ) -> None:
+        """``body(number, picture, plane, top, left)`` for some tiles: where their first outputs are."""
+        _, vertical, horizontal = self.schedule.dilation
+
+        def begin(tile: Value, dilation: int) -> Value:
+            if dilation == 1:
+                return tile * self.transforms.m
+            return tile // dilation * (dilation * self.transforms.m) + tile % dilation
+
+        def tile(number: Value, plane: Value, row: Value, column: Value) -> None:
+            top, left = begin(row, vertical), begin(column, horizontal)
+            body(number, plane // self.depth, plane % self.depth, top, left)
+
+        over_tiles(self.builder, first, count, self.down, self.across, tile)
+
     # the data
 
     def transform_data(self, first: Value, count: Number) -> None:
-        """Each tile's n x n pixels, some channels at a time; the last ones overlap those before."""
-        builder, schedule, m, n = self.builder, self.schedule, self.transforms.m, self.transforms.n
+        """Each tile's n x n pixels of all planes that taps meet, some channels at a time; the last ones overlap those
+        before."""
+        builder, schedule, n = self.builder, self.schedule, self.transforms.n
         lanes, vector = schedule.lanes, Type(self.kind, schedule.lanes)
-        by_picture, by_line = self.x_strides
+        by_picture, by_plane, by_line = self.x_strides
+        beyond, down, across = schedule.dilation
 
-        def tile(number: Value, picture: Value, row: Value, column: Value) -> None:
-            corner = picture * by_picture + row * m * by_line + column * (m * schedule.columns)
-            lines = [builder.offset(self.x, corner + by_line * i, self.kind) for i in range(n)]
+        def tile(number: Value, picture: Value, plane: Value, top: Value, left: Value) -> None:
+            corner = picture * by_picture + plane * by_plane + top * by_line + left * schedule.columns
+            x = builder.offset(self.x, corner, self.kind)
             result = builder.offset(self.data, number * schedule.row, self.kind)
+
+            def taps(number: Value) -> None:
+                start = builder.offset(x, number * (by_plane * beyond), self.kind)
+                square(start, builder.offset(result, number * schedule.channels, self.kind))
+
+            if schedule.planes == 1:
+                square(x, result)
+            else:
+                builder.loop(0, schedule.planes, 1, taps)
+
+        def square(x: Value, result: Value) -> None:
+            lines = [builder.offset(x, by_line * (i * down), self.kind) for i in range(n)]
 
             def channels(channel: Value) -> None:
                 if schedule.channels % lanes:
                     channel = builder.minimum(channel, schedule.channels - lanes)
                 there = [builder.offset(line, channel, self.kind) for line in lines]
-                columns = ([builder.load(line, j * schedule.columns, vector) for line in there] for j in range(n))
+                columns = (
+                    [builder.load(line, j * across * schedule.columns, vector) for line in there] for j in range(n)
+                )
                 square = over_two_axes(self.transforms.data, Vectors(builder), columns)
                 store_planes(builder, square, builder.offset(result, channel, self.kind), self.data_plane)
 
             builder.loop(0, schedule.channels, lanes, channels)
 
-        over_tiles(builder, first, count, self.down, self.across, tile)
+        self.over_tiles(first, count, tile)
 
     # the products
 
     def multiply(self, tap: Value, count: Number, begin: Number, end: Number) -> None:
         """One plane of the products, of blocks of outputs from begin to end."""
         builder, schedule, block = self.builder, self.schedule, self.schedule.block
+        length = schedule.planes * schedule.channels
         data = builder.offset(self.data, tap * self.data_plane, self.kind)
         panels = builder.offset(self.weights, tap * self.plane, self.kind)
         products = builder.offset(self.products, tap * self.products_plane, self.kind)
@@ -195,7 +229,7 @@ class WinogradKernel:
         count = builder.maximum(count, FEWEST)
 
         def panel(number: Value) -> None:
-            weights = builder.offset(panels, number * (schedule.channels * self.step), self.kind)
+            weights = builder.offset(panels, number * (length * self.step), self.kind)
             result = builder.offset(products, (number - begin) * self.step, self.kind)
 
             def turns(block: Block) -> None:
@@ -206,7 +240,7 @@ class WinogradKernel:
                     a = builder.offset(data, tile * schedule.row, self.kind)
                     there = builder.offset(result, tile * self.row, self.kind)
                     sums = accumulate(
-                        builder, block, a, weights, schedule.channels, zeros(builder, block), schedule.row, 1, self.step
+                        builder, block, a, weights, length, zeros(builder, block), schedule.row, 1, self.step
                     )
                     for p in range(block.pixels):
                         for v in range(block.vectors):
@@ -234,19 +268,23 @@ class WinogradKernel:
         """Each tile's m x m results for blocks of outputs from begin to end; those within the picture are stored."""
         builder, schedule, m = self.builder, self.schedule, self.transforms.m
         lanes = schedule.block.lanes
+        _, down, across = schedule.dilation
         start = begin * self.step
         outputs = builder.minimum(end * self.step, schedule.outputs) - start
 
-        def tile(number: Value, picture: Value, row: Value, column: Value) -> None:
-            top, left = row * m, column * m
+        def left_of(elements: Value, dilation: int) -> Value:
+            return builder.minimum((elements + (dilation - 1)) // dilation if dilation > 1 else elements, m)
+
+        def tile(number: Value, picture: Value, plane: Value, top: Value, left: Value) -> None:
             products = builder.offset(self.products, number * self.row, self.kind)
             views = []
-            for (pointer, (by_picture, by_line), (by_column, by_output)), type_ in zip(
+            for (pointer, (by_picture, by_plane, by_line), (by_column, by_output)), type_ in zip(
                 self.views, self.view_types(), strict=True
             ):
-                place = picture * by_picture + top * by_line + left * by_column + start * by_output
+                place = picture * by_picture + plane * by_plane + top * by_line
+                place = place + left * by_column + start * by_output
                 views.append(builder.offset(pointer, place, type_.kind))
-            rows, columns = builder.minimum(self.height - top, m), builder.minimum(self.width - left, m)
+            rows, columns = left_of(self.height - top, down), left_of(self.width - left, across)
 
             def vector(output: Number, mask: Value | None) -> None:
                 moved = [
@@ -261,7 +299,7 @@ class WinogradKernel:
                 mask = builder.mask(outputs - whole, lanes)
                 builder.when(builder.compare("lt", whole, outputs), lambda: vector(whole, mask))
 
-        over_tiles(builder, first, count, self.down, self.across, tile)
+        self.over_tiles(first, count, tile)
 
     def finish(
         self, products: Value, views: Sequence[Value], rows: Number, columns: Number, mask: Value | None
@@ -296,15 +334,20 @@ class WinogradKernel:
         builder.when(inside, at_once, one_by_one)
 
     def moved(self, views: Sequence[Value], line: Number, column: Number) -> list[Value]:
-        """The views some lines and columns on."""
+        """The views some of a tile's lines and columns on."""
+        _, down, across = self.schedule.dilation
         return [
-            self.builder.offset(view, by_line * line + column * by_column, type_.kind)
-            for view, type_, (_, (_, by_line), (by_column, _)) in zip(views, self.view_types(), self.views, strict=True)
+            self.builder.offset(view, by_line * (line * down) + column * (by_column * across), type_.kind)
+            for view, type_, (_, (_, _, by_line), (by_column, _)) in zip(
+                views, self.view_types(), self.views, strict=True
+            )
         ]
 
     def pixel(self, value: Value, views: Sequence[Value], column: int, mask: Value | None) -> None:
-        """The epilogue for one pixel, so many columns behind where the views point, and its results stored."""
+        """The epilogue for one pixel, so many columns of the tile behind where the views point, and its results
+        stored."""
         builder, lanes, results = self.builder, self.schedule.block.lanes, len(self.schedule.results)
+        column *= self.schedule.dilation[2]
         given = list(zip(views, self.view_types(), self.views, strict=True))
         values = [value]
         for pointer, type_, (_, _, (by_column, by_output)) in given[results:]:
