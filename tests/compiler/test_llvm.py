@@ -407,11 +407,13 @@ def test_offsets_stacks_and_hints(target: Target) -> None:
         builder.let("prefetch", None, moved, builder.index(64))
         builder.store(builder.load(moved, -2, Type("i16", 8)), table, 0)
         builder.fence()
+        apart = builder.address(moved) - builder.address(x)
+        builder.store(builder.convert(apart, "i16"), table, 0)
         builder.let("pause", None)
         builder.loop(0, 8, 1, lambda i: builder.store(builder.load(table, 7 - i, Type("i16")), y, i))
 
     (found,) = run(target, write, [x], [("int16", 8)], [5])
-    np.testing.assert_array_equal(found, x[3:11][::-1])
+    np.testing.assert_array_equal(found, [*x[4:11][::-1], 2 * 5])
 
 
 @each_target

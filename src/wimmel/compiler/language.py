@@ -69,6 +69,7 @@ OPERATIONS: dict[str, str] = {
     "gather": "(pointer, indices, mask): one element for each lane, zero where the mask is false",
     "scatter": "(value, pointer, indices, mask)",
     "offset": "(pointer, index): the pointer moved on by index elements; attribute bytes of one",
+    "address": "(pointer): where it points to, as i64",
     "prefetch": "(pointer, index)",
     "fence": "keeps loads and stores on their side of it in this thread's code; no instruction",
     "atomic_load": "(pointer): i64 or i32, acquire",
@@ -440,6 +441,9 @@ class Builder:
         if isinstance(index, int) and index == 0:
             return pointer
         return self.let("offset", POINTER, pointer, self.index(index), bytes=KINDS[kind])
+
+    def address(self, pointer: Value) -> Value:
+        return self.let("address", INDEX, pointer)
 
     def prefetch(self, pointer: Value, index: Number, kind: str) -> None:
         """Has the cache fetch what is there; that may be outside of any buffer."""

@@ -442,6 +442,7 @@ _EMIT: dict[str, Callable[[_Writer, Let, str], None]] = {
     "gather": _gather,
     "scatter": _scatter,
     "offset": _offset,
+    "address": lambda writer, let, result: writer.line(f"{result} = ptrtoint {writer.typed(let.operands[0])} to i64"),
     "prefetch": _prefetch,
     "fence": lambda writer, let, result: writer.line('fence syncscope("singlethread") seq_cst'),
     "atomic_load": lambda writer, let, result: writer.line(

@@ -110,6 +110,29 @@ def test_tasks_of_a_large_transposition_do_not_meet(target: Target) -> None:
 
 
 @each_target
+@pytest.mark.parametrize("channels", (3, 16, 35))
+def test_arrays_may_begin_anywhere_in_a_cache_line(target: Target, channels: int) -> None:
+    """Long rows that all begin at the same place of one, in either array, shared out to several tasks."""
+    shape, columns = (channels, 2064), 2064
+    kinds = [("float32", "float32"), ("uint8", "float32"), ("float64", "float64")]
+    for first, dtypes in enumerate(kinds * 2, 1):
+        before, after = (Buffer(dtype, math.prod(shape) + 17) for dtype in dtypes)
+        rows, pixels = (columns, 1), (1, channels)
+        for source, result in (
+            (Place(before, first, shape, rows), Place(after, 2 * first, shape, pixels)),
+            (Place(before, 2 * first, shape, pixels), Place(after, first, shape, rows)),
+        ):
+            values = {before: np.arange(before.elements) % 251}
+            steps = plan_elements(cast(*dtypes), [source], [result], target)
+            planned(steps)
+            memory = run_steps(steps, values, target, seed=first)
+            values[before] = values[before].astype(dtypes[0])
+            np.testing.assert_array_equal(at(result, memory), at(source, values))
+            rest = untouched(result, memory[result.buffer])
+            np.testing.assert_array_equal(rest, np.full_like(rest, np.nan))
+
+
+@each_target
 @pytest.mark.parametrize("channels", (3, 18))
 def test_long_chains_take_vectors_one_by_one(target: Target, channels: int) -> None:
     shape, lines = (1, channels, 9, 16), [Line("cast", (0,), "float32")]

@@ -23,6 +23,9 @@ WIDEST = 16
 MOST_CHANNELS = 9
 """Of pixels that are taken apart as a whole."""
 
+ALIGNED = 8
+"""Vectors of a row that make one more worthwhile, so that all but the first begin where cache lines do."""
+
 MOST_CODE = 256
 """Instructions of a chain written out for every vector of a block; beyond it, a loop runs over them."""
 
@@ -241,7 +244,8 @@ class _Transposing:
         return builder.function()
 
     def row(self, row: Value, sizes: list[Value], along: tuple[Value, Value], beyond: tuple[Value, Value]) -> None:
-        """The blocks of a row between these bounds; the last is moved back to end there."""
+        """The blocks of a row between these bounds; the last are moved back to end there, and the first are moved
+        forward to begin there."""
         builder, lanes, width = self.builder, self.schedule.lanes, self.schedule.width
         digits = digits_of(builder, row, sizes)
         pointers = [
@@ -249,24 +253,40 @@ class _Transposing:
             for pointer, strides, type_ in zip(self.pointers, self.strides, self.types, strict=True)
         ]
         last_column, last_channel = along[1] - lanes, beyond[1] - width
+        corner = [self.lines(place, pointer, along[0], beyond[0])[0] for place, pointer in enumerate(pointers)]
+        first_column = along[0] - self.before("next", corner, along)
+        first_channel = beyond[0] - (0 if self.schedule.channels else self.before("across", corner, beyond))
 
         def columns(channel: Number) -> None:
-            builder.loop(*along, lanes, lambda column: block(column, channel))
+            builder.loop(first_column, along[1], lanes, lambda column: block(column, channel))
 
         def channels(column: Value) -> None:
-            builder.loop(*beyond, width, lambda channel: block(column, channel))
+            builder.loop(first_channel, beyond[1], width, lambda channel: block(column, channel))
 
         def block(column: Value, channel: Number) -> None:
             if not self.schedule.channels:
-                channel = builder.minimum(channel, last_channel)
-            self.block(pointers, builder.minimum(column, last_column), channel)
+                channel = builder.minimum(builder.maximum(channel, beyond[0]), last_channel)
+            column = builder.minimum(builder.maximum(column, along[0]), last_column)
+            self.block(pointers, column, channel)
 
         if self.schedule.channels:
             columns(0)
         elif self.schedule.inner_is_first:
-            builder.loop(*beyond, width, columns)
+            builder.loop(first_channel, beyond[1], width, columns)
         else:
-            builder.loop(*along, lanes, channels)
+            builder.loop(first_column, along[1], lanes, channels)
+
+    def before(self, move: str, corner: list[Value], bounds: tuple[Value, Value]) -> Number:
+        """How many elements before the corner, along the axis of the neighbours of what moves so, a cache line begins;
+        0 where rows are short, or each begins elsewhere in a line."""
+        builder, lanes, moves = self.builder, self.schedule.lanes, self.schedule.moves
+        place = next((at for at in (*range(self.inputs, len(moves)), *range(self.inputs)) if moves[at] == move), None)
+        if place is None:
+            return 0
+        step = self.strides[place][-1 if move == "next" else -2]
+        elements = builder.address(corner[place]) // self.types[place].bytes & (lanes - 1)
+        alike = builder.compare("eq", step & (lanes - 1), 0)
+        return builder.select(alike & builder.compare("ge", bounds[1] - bounds[0], ALIGNED * lanes), elements, 0)
 
     def block(self, pointers: list[Value], column: Number, channel: Number) -> None:
         vectors = [self.read(place, pointers[place], column, channel) for place in range(self.inputs)]
