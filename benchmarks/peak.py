@@ -6,56 +6,19 @@ with the peak itself, since both change from moment to moment.
 
 from __future__ import annotations
 
-import ctypes
 import sys
 import time
-from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
 
 import wimmel as wm
 from wimmel.bench.child import repeated
 from wimmel.bench.peers.ours import layer_inside
-from wimmel.bench.section import Ready
 from wimmel.bench.sections.layers import KNOWN
-from wimmel.compiler.language import Builder, Type
-from wimmel.compiler.objects import kernels
 from wimmel.compiler.targets import host
-
-SUMS, TURNS = 12, 100_000
-
-
-@dataclass(frozen=True)
-class PeakSchedule:
-    """Independent multiply-adds on registers alone."""
-
-    lanes: int
-
-    def kernel(self, target: Any, name: str) -> Any:
-        builder = Builder(name)
-        block, begin, end, _ = builder.kernel()
-        (pointer,) = builder.arguments(block, "p")
-        vector = Type("f32", self.lanes)
-        sums = [builder.load(pointer, number * self.lanes, vector) for number in range(SUMS)]
-        factor = builder.load(pointer, 0, vector)
-        results = builder.loop(
-            begin, end, 1, lambda _, *values: [builder.fma(factor, value, value) for value in values], sums
-        )
-        for number, value in enumerate(results):
-            builder.store(value, pointer, number * self.lanes)
-        return builder.function()
-
+from wimmel.runtime.machine import rates
 
 def peak() -> float:
     """Operations a second of one core, right now."""
-    schedule = PeakSchedule(host().lanes("f32"))
-    address = kernels([schedule], host())[schedule]
-    run = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 4)(address)
-    numbers = np.zeros(SUMS * schedule.lanes, np.float32)
-    block = np.array([numbers.ctypes.data])
-    best = min(repeated(Ready(lambda: run(block.ctypes.data, 0, TURNS, 0)), 0.02))
-    return TURNS * SUMS * schedule.lanes * 2 / best
+    return 2 * host().lanes("f32") / rates().operation
 
 
 def main() -> None:

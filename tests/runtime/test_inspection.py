@@ -99,7 +99,10 @@ def test_a_profile_has_every_step_and_its_time(net: wm.nn.Module) -> None:
     assert [step for step, _ in profile.steps] == [step.label for step in wm.explain(net, X).program.steps]
     assert all(0 < seconds < 10 for _, seconds in profile.steps)
     assert profile.seconds == pytest.approx(sum(seconds for _, seconds in profile.steps))
-    assert json.loads(json.dumps(profile.to_dict()))["steps"][0]["step"] == profile.steps[0][0]
-    assert str(profile).endswith("us in all")
+    assert len(profile.expected) == len(profile.steps) and all(0 < seconds < 1 for seconds in profile.expected)
+    first = json.loads(json.dumps(profile.to_dict()))["steps"][0]
+    assert (first["step"], first["seconds"], first["expected"]) == (*profile.steps[0], profile.expected[0])
+    assert str(profile).splitlines()[0].split() == ["time", "share", "expected"]
+    assert str(profile).endswith("us  in all")
     assert profile._repr_html_().count("<tr>") == 1 + len(profile.steps)
     assert all(before[name] is value for name, value in net.state_dict().items())

@@ -8,7 +8,8 @@ elements and may run in any order, on any thread.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol, TypeAlias
 
@@ -70,6 +71,12 @@ class Place:
     @property
     def size(self) -> int:
         return math.prod(self.shape)
+
+    @property
+    def bytes(self) -> int:
+        """Of the elements that it shows, each once."""
+        shown = math.prod(size for size, stride in zip(self.shape, self.strides, strict=True) if stride)
+        return shown * np.dtype(self.dtype).itemsize
 
     def transposed(self, axes: Shape) -> Place:
         return Place(self.buffer, self.offset, tuple(self.shape[a] for a in axes), tuple(self.strides[a] for a in axes))
@@ -157,6 +164,11 @@ class Step:
         How many tasks there are to share out.
     label : str
         What it does, for people.
+    operations : float
+        Its arithmetic: about how many multiply-adds of vectors take as long, with data in the first-level cache.
+    passes : mapping of Buffer to float
+        How many times the places in a buffer pass by, where that is not once. With `operations` these are what `costs`
+        reckons with.
     """
 
     schedule: Schedule
@@ -164,6 +176,8 @@ class Step:
     written: tuple[Buffer, ...]
     tasks: int
     label: str = ""
+    operations: float = 0.0
+    passes: Mapping[Buffer, float] = field(default_factory=dict)
 
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:

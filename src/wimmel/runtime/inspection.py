@@ -52,15 +52,20 @@ def explain(function: Callable[..., Any], *examples: Any, **named: Any) -> Expla
 
 @dataclass(frozen=True)
 class Profile:
-    """What each step of a compiled function takes, when steps run one by one.
+    """What each step of a compiled function takes, when steps run one by one, and what it should take on this machine.
 
     Attributes
     ----------
     steps : tuple of (str, float)
         What the step does, and seconds.
+    expected : tuple of float
+        For each step, seconds by a simple model: the time of its multiply-adds and other instructions at this machine's
+        best, or that of the bytes it reads and writes, from the caches that can hold them, if that is longer. Steps of
+        some microseconds may take a small multiple; where a long one does, its code or schedule could be better.
     """
 
     steps: tuple[tuple[str, float], ...]
+    expected: tuple[float, ...]
 
     @property
     def seconds(self) -> float:
@@ -68,29 +73,42 @@ class Profile:
         return sum(seconds for _, seconds in self.steps)
 
     def to_dict(self) -> dict[str, Any]:
-        """For scripts: ``{"seconds": ..., "steps": [{"step": ..., "seconds": ...}]}``."""
-        return {
-            "seconds": self.seconds,
-            "steps": [{"step": label, "seconds": seconds} for label, seconds in self.steps],
-        }
+        """For scripts: ``{"seconds": ..., "steps": [{"step": ..., "seconds": ..., "expected": ...}]}``."""
+        steps = [
+            {"step": label, "seconds": seconds, "expected": expected}
+            for (label, seconds), expected in zip(self.steps, self.expected, strict=True)
+        ]
+        return {"seconds": self.seconds, "steps": steps}
 
     def __str__(self) -> str:
-        lines = [
-            f"{1e6 * seconds:>12.1f} us {seconds / (self.seconds or 1):>6.1%}  {label}" for label, seconds in self.steps
-        ]
-        return "\n".join([*lines, f"{1e6 * self.seconds:>12.1f} us in all"])
+        lines = [f"{'time':>15} {'share':>6} {'expected':>15}"]
+        for (label, seconds), expected in zip(self.steps, self.expected, strict=True):
+            lines.append(f"{_microseconds(seconds)} {self._share(seconds):>6} {_microseconds(expected)}  {label}")
+        return "\n".join([*lines, f"{_microseconds(self.seconds)} {'':>6} {_microseconds(sum(self.expected))}  in all"])
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{escape(label)}</td><td>{1e6 * seconds:.1f} us</td>"
-            f"<td>{seconds / (self.seconds or 1):.1%}</td></tr>"
-            for label, seconds in self.steps
+            f"<tr><td>{escape(label)}</td><td>{_microseconds(seconds)}</td>"
+            f"<td>{self._share(seconds)}</td><td>{_microseconds(expected)}</td></tr>"
+            for (label, seconds), expected in zip(self.steps, self.expected, strict=True)
         )
-        return f"<table><tr><th>step</th><th>time</th><th>share</th></tr>{rows}</table>"
+        return f"<table><tr><th>step</th><th>time</th><th>share</th><th>expected</th></tr>{rows}</table>"
+
+    def _share(self, seconds: float) -> str:
+        return f"{seconds / (self.seconds or 1):.1%}"
+
+
+def _microseconds(seconds: float) -> str:
+    return f"{1e6 * seconds:>12.1f} us"
+
+
+TURNS = 4
+"""Rounds are made in so many turns with measurements of the machine, whose speed changes from moment to moment."""
 
 
 def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **named: Any) -> Profile:
-    """The time that each step of the compiled function takes on these arguments, the least of some rounds.
+    """The time that each step of the compiled function takes on these arguments, the least of some rounds, and beside
+    it what is to be expected.
 
     Parameters
     ----------
@@ -111,8 +129,9 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     >>> len(profile(lambda x: x + 1, np.zeros(3, np.float32)).steps)
     1
     """
-    from wimmel.compiler import planning
+    from wimmel.compiler import costs, planning
     from wimmel.compiler.targets import host
+    from wimmel.runtime import machine
     from wimmel.runtime.native import NativeRunner
 
     rounds = at_least(rounds, 1, "rounds")
@@ -120,9 +139,17 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     reason = planning.unsupported(traced.graph)
     if reason:
         raise ValueError(f"there is no machine code to be timed: the graph holds {reason}")
-    run = NativeRunner(planning.compiled(traced.graph, host(), stable_inputs(traced), get_precision()))
-    arrays = _arrays(examples, named)
-    return Profile(tuple(run.profile([*arrays, *(variable.value for variable in traced.variables)], rounds)))
+    program = planning.compiled(traced.graph, host(), stable_inputs(traced), get_precision())
+    run = NativeRunner(program)
+    values = [*_arrays(examples, named), *(variable.value for variable in traced.variables)]
+    seconds, rates = [float("inf")] * len(program.steps), machine.rates()
+    for left in range(min(TURNS, rounds), 0, -1):
+        share = -(-rounds // left)
+        rounds -= share
+        seconds = [min(each) for each in zip(seconds, (found for _, found in run.profile(values, share)), strict=True)]
+        rates = rates.better(machine.rates())
+    labels = (step.label for step in program.steps)
+    return Profile(tuple(zip(labels, seconds, strict=True)), costs.expected(program, rates))
 
 
 def _arrays(examples: tuple[Any, ...], named: dict[str, Any]) -> list[np.ndarray]:

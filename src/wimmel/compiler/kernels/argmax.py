@@ -26,6 +26,9 @@ from wimmel.compiler.targets import Target
 TASK_ELEMENTS = 1 << 14
 """What one task does: some microseconds of work."""
 
+INSTRUCTIONS = 4
+"""For one vector of elements, about."""
+
 VECTORS = 4
 """How many comparisons are under way at once, where there are as many."""
 
@@ -115,7 +118,8 @@ def plan_argmax(x: Place, axis: int, result: Place, target: Target, label: str =
     blocks = -(-columns // columns_of_task)
     numbers = [cells, cells_of_task, columns, columns_of_task, blocks, size, step, *sizes, *strides[0], *strides[1]]
     tasks = -(-cells // cells_of_task) * blocks
-    return [Step(schedule, (x, result, *numbers), (result.buffer,), tasks, label)]
+    operations = INSTRUCTIONS * x.size / lanes
+    return [Step(schedule, (x, result, *numbers), (result.buffer,), tasks, label, operations)]
 
 
 class _Argmax:

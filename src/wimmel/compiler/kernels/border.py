@@ -15,6 +15,9 @@ from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
 
+ROW = 16
+"""What it takes to go on to the next row, in vector instructions."""
+
 TASK_ELEMENTS = 1 << 14
 """What one task writes, about."""
 
@@ -102,10 +105,11 @@ def plan_border(place: Place, halo: Pairs, target: Target, value: float = 0, lab
     item = np.dtype(place.dtype).itemsize
     bits = int.from_bytes(np.asarray(value, place.dtype).tobytes(), "little", signed=True)
     schedule = BorderSchedule(len(spatial) - 1, f"i{8 * item}")
-    begin = Place(place.buffer, place.offset - head, (), ())
+    begin = Place(place.buffer, place.offset - head, (pictures * border,), (1,))
     sizes = (max(1, size) for size in spatial[:-1])
     numbers = (bits, head, rows, row, picture, rows_of_part, parts, pieces, pieces_of_task, *sizes, *strides[:-1])
-    return [Step(schedule, (begin, *numbers), (place.buffer,), -(-pieces // pieces_of_task), label)]
+    operations = pictures * border * item / target.vector_bytes + ROW * pieces * rows_of_part
+    return [Step(schedule, (begin, *numbers), (place.buffer,), -(-pieces // pieces_of_task), label, operations)]
 
 
 class _Border:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.loops import taps_within
-from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, block_for, zeros
+from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, block_for, turns, zeros
 from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Place, Step, bytes_of
@@ -258,7 +258,18 @@ def _step(
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     buffers = tuple(dict.fromkeys(place.buffer for place in results))
     tasks = chunks * schedule.groups * parts * at_once
-    return Step(schedule, (x, packed, *results, *operands, *numbers), buffers, tasks, label)
+    # what does not stay in the second-level cache from part to part, or from chunk to chunk
+    room = target.l2_bytes // 2
+    passes = {x.buffer: parts if at_once * read > room else 1, packed.buffer: chunks if weights > room else 1}
+    length = panel // block.outputs
+    if width < FEWEST:
+        block = replace(block, pixels=SHORT[0], vectors=block.vectors * blocks_of_task)
+    elif width < block.pixels:
+        block = replace(block, pixels=FEWEST)
+    summed = length * turns(block, schedule.outputs, width, length, target)
+    epilogue = width * -(-schedule.outputs // block.lanes) * (schedule.chain.work + len(results) + len(operands))
+    operations = pictures * rows * schedule.groups * (summed + epilogue)
+    return Step(schedule, (x, packed, *results, *operands, *numbers), buffers, tasks, label, operations, passes)
 
 
 def units_of_chunk(units: int, read: int, written: int, weights: int, parts: int, target: Target) -> int:

@@ -133,7 +133,9 @@ def plan_depthwise(
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
     places = (replace(x, offset=start), packed, *results, *operands)
-    return [*steps, Step(schedule, (*places, *numbers), written, n * depth * parts, label)]
+    outputs = n * depth * -(-height // rows) * rows * -(-width // columns) * columns * -(-c // lanes)
+    operations = outputs * (math.prod(taps) + chain.work + len(results) + len(operands))
+    return [*steps, Step(schedule, (*places, *numbers), written, n * depth * parts, label, operations)]
 
 
 def plan_depthwise_input_gradient(

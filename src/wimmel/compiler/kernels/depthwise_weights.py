@@ -125,10 +125,11 @@ def plan_depthwise_weight_gradient(
     for place in (x, g):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     places = (replace(x, offset=start), g, partial)
+    operations = n * depth * height * width * -(-c // lanes) * math.prod(taps)
     axes = len(kernel)
     by_part = partial.transposed((0, axes + 1, axes + 2, *range(1, axes + 1)))
     return [
-        Step(schedule, (*places, *numbers), (partial.buffer,), parts, f"{label} (parts)"),
+        Step(schedule, (*places, *numbers), (partial.buffer,), parts, f"{label} (parts)", operations),
         *plan_reduction("sum", Chain.identity(result.dtype), [by_part], (0,), result, target, label),
     ]
 

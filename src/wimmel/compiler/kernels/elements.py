@@ -112,7 +112,9 @@ def plan_elements(
     tasks = -(-rows // rows_of_task) * blocks
     numbers = [rows, rows_of_task, columns, blocks, loops.period, *sizes]
     numbers += [stride for view in strides for stride in view]
-    return [Step(ElementSchedule(chain, len(sizes), moves, lanes), (*places, *numbers), written, tasks, label)]
+    schedule = ElementSchedule(chain, len(sizes), moves, lanes)
+    operations = math.prod(sizes) * (loops.cost + chain.work / lanes)
+    return [Step(schedule, (*places, *numbers), written, tasks, label, operations)]
 
 
 def merged_axes(shape: Shape, strides: Sequence[Shape]) -> tuple[list[int], list[list[int]]]:

@@ -118,7 +118,10 @@ def plan_few_outputs(
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
     tasks = pictures * depth * line_parts * column_parts
-    return [*steps, Step(schedule, (x, weight, *results, *operands, *numbers), written, tasks, label)]
+    finishing = outputs * (chain.work + len(results) + len(operands))
+    finished = finishing + outputs * FOLDING if over_channels else finishing / schedule.lanes
+    operations = pictures * depth * height * width * (products + finished)
+    return [*steps, Step(schedule, (x, weight, *results, *operands, *numbers), written, tasks, label, operations)]
 
 
 def _schedule(

@@ -3,6 +3,7 @@ products. Every output adds its products in their order, as the micro-kernel doe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -119,7 +120,10 @@ def plan_few_rows(
     for place in (*results, *operands):
         numbers += place.strides[:2]
     written = tuple(dict.fromkeys(place.buffer for place in (*results, *own)))
-    return Step(schedule, (a, b, *own, *results, *operands, *numbers), written, batch * parts, label)
+    product, passing = (1.0, 2 + math.log2(lanes)) if turned else (1 + 2 / RUN, 2.0)
+    of_vector = rows * product + -(-rows // schedule.rows) * passing  # of the matrix
+    operations = batch * inner * -(-columns // lanes) * of_vector
+    return Step(schedule, (a, b, *own, *results, *operands, *numbers), written, batch * parts, label, operations)
 
 
 class _FewRows:

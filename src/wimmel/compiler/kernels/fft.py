@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.fft_costs import of_tile
 from wimmel.compiler.kernels.fft_products import plan_products
 from wimmel.compiler.kernels.fft_tiles import Tile, Tiles
 from wimmel.compiler.kernels.loops import lanes_of, move_along, over_columns
@@ -134,7 +135,11 @@ def plan_fft(
     for first in range(0, count, chunk):
         here = min(chunk, count - first)
         numbers = [first, channels, *tiles, *cut, channels * pixel, pixel, pitches[1], 0, 0]
-        steps.append(_step(forward, x, before, [], [before], here * channels, numbers, target, f"spectra for {label}"))
+        steps.append(
+            _step(
+                forward, x, before, [], [before], here * channels, numbers, target, f"spectra for {label}", here / count
+            )
+        )
         steps.append(
             plan_products(
                 before, factors, after, lanes, channels, outputs, here, chunk, points, target, f"products for {label}"
@@ -142,7 +147,9 @@ def plan_fft(
         )
         numbers = [first, outputs, *tiles, *[0] * 8, outputs * pixel, pixel, pitches[2], *views]
         places = [*results, *operands]
-        steps.append(_step(inverse, after, after, places, results, here * outputs, numbers, target, label))
+        steps.append(
+            _step(inverse, after, after, places, results, here * outputs, numbers, target, label, here / count)
+        )
     return steps
 
 
@@ -209,8 +216,9 @@ def _weights(
 
 def _step(
     schedule: FourierSchedule, x: Place, spectra: Place, views: Sequence[Place], written: Sequence[Place], items: int,
-    numbers: Sequence[int], target: Target, label: str,
+    numbers: Sequence[int], target: Target, label: str, part: float = 1.0,
 ) -> Step:  # fmt: skip
+    """Transforms of so many tiles, which are such a part of all."""
     share = max(1, TASK_ELEMENTS // schedule.tile.elements)
     scratch = row_major(Buffer("float32", schedule.tile.scratch(target), "thread", "tile"), ())
     buffers = tuple(dict.fromkeys([*(place.buffer for place in written), scratch.buffer]))
@@ -224,7 +232,9 @@ def _step(
         schedule.tile.scratch(target),
         *numbers,
     )
-    return Step(schedule, arguments, buffers, -(-items // share), label)
+    operations = items * of_tile(schedule.tile, schedule.part, target.lanes("f32"))
+    pictures = [place.buffer for place in (x, *views) if place.buffer is not spectra.buffer]
+    return Step(schedule, arguments, buffers, -(-items // share), label, operations, dict.fromkeys(pictures, part))
 
 
 class _Fourier:

@@ -26,8 +26,8 @@ STAGES = 3.6
 ONCE = 18
 """Of one vector besides: cutting out, turning round, the epilogue."""
 
-THROUGH_MEMORY = 1.3
-"""How much longer it takes between pictures and spectra in memory than where the tile stays in a cache."""
+PARTS = {"filter": 1.0, "forward": 0.65, "inverse": 0.65, "weights": 1 / 3}
+"""What each kind of transform takes of that: more where spectra are in memory than where the tile stays in a cache."""
 
 PRODUCT = 2.5
 """Of one vector of a spectrum with one of another."""
@@ -106,6 +106,12 @@ def best_tile(problem: Problem, target: Target) -> Tile | None:
     return best if _cost(problem, best, lanes) < WORTH * _direct(problem, lanes) else None
 
 
+def of_tile(tile: Tile, part: str, lanes: int) -> float:
+    """What one transform costs, or a pair of them with the product in between: parts of `fft.FourierSchedule`."""
+    there_and_back = tile.elements / lanes * (ONCE + STAGES * math.log2(tile.elements) / 2)
+    return there_and_back * PARTS[part]
+
+
 def _sizes(taps: int) -> list[int]:
     return [size for size in (*SIZES, *([LARGEST] if taps > SIZES[-1] // 2 else [])) if size >= taps]
 
@@ -122,15 +128,14 @@ def _of_large(choices: list[int], taps: int) -> int:
 def _cost(problem: Problem, tile: Tile, lanes: int) -> float:
     steps = (_step(tile.height, problem.taps[0]), _step(tile.width, problem.taps[1]))
     tiles = problem.pictures * math.prod(-(-size // step) for size, step in zip(problem.sizes, steps, strict=True))
-    vectors = tile.elements / lanes
-    there_and_back = ONCE + STAGES * math.log2(tile.elements) / 2
     weights = problem.outputs * (1 if problem.depthwise else problem.channels)
-    cost = weights * there_and_back / 3
+    cost = weights * of_tile(tile, "weights", lanes)
     if problem.depthwise or problem.channels == problem.outputs == 1:
-        return vectors * (cost + tiles * problem.outputs * there_and_back)
-    cost += tiles * (problem.channels + problem.outputs) * there_and_back / 2 * THROUGH_MEMORY
+        return cost + tiles * problem.outputs * of_tile(tile, "filter", lanes)
+    cost += tiles * problem.channels * of_tile(tile, "forward", lanes)
+    cost += tiles * problem.outputs * of_tile(tile, "inverse", lanes)
     chunks = max(1, tiles * (problem.channels + problem.outputs) * tile.elements // 2**19)
-    return vectors * (cost + weights * (tiles * PRODUCT + chunks * FETCHING))
+    return cost + tile.elements / lanes * weights * (tiles * PRODUCT + chunks * FETCHING)
 
 
 def _direct(problem: Problem, lanes: int) -> float:

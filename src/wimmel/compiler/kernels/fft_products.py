@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wimmel.compiler.kernels.fft_codelets import Complex, product
+from wimmel.compiler.kernels.fft_costs import FETCHING, PRODUCT
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import Place, Step
 from wimmel.compiler.targets import Target
@@ -51,7 +52,8 @@ def plan_products(
     schedule = ProductSchedule(lanes, channels, outputs, together, block)
     share = max(1, TASK_PRODUCTS // (tiles * channels * outputs))
     numbers = [points, share, tiles, x.strides[0], w.strides[0], y.strides[0]]
-    return Step(schedule, (x, w, y, *numbers), (y.buffer,), -(-points // share), label)
+    operations = points * 2 * (tiles * channels * outputs * PRODUCT + channels * outputs * FETCHING)
+    return Step(schedule, (x, w, y, *numbers), (y.buffer,), -(-points // share), label, operations)
 
 
 class _Products:

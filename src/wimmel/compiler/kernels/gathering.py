@@ -162,7 +162,8 @@ def _take_step(
     numbers = [rows, rows_of_task, inner, columns, blocks, size, step, *outer]
     numbers += [stride for view in strides for stride in view]
     written = (result.buffer, status.buffer)
-    return Step(schedule, (x, indices, result, status, *numbers), written, -(-rows // rows_of_task) * blocks, label)
+    tasks, operations = -(-rows // rows_of_task) * blocks, rows * inner * cost(len(outer))
+    return Step(schedule, (x, indices, result, status, *numbers), written, tasks, label, operations)
 
 
 def plan_scatter_add(
@@ -228,7 +229,9 @@ def plan_scatter_add(
     numbers += [*outer, *(max(count, 1) for count in counts)]
     numbers += [stride for view in (*strides, *places) for stride in view]
     tasks = -(-rows // rows_of_task) * blocks * ranges
-    return [Step(schedule, (g, indices, result, status, *numbers), (result.buffer, status.buffer), tasks, label)]
+    operations = ranges * work / lanes
+    written = (result.buffer, status.buffer)
+    return [Step(schedule, (g, indices, result, status, *numbers), written, tasks, label, operations)]
 
 
 def _placed(builder: Builder, index: Value, dtype: str, size: Value) -> tuple[Value, Value]:

@@ -96,24 +96,24 @@ def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int 
     needed = -(-outputs // lanes)
     beside = MOST if apart == 0 else WAY // math.gcd(apart * bytes_of(kind), WAY) * WAYS
     spare = 1 if target.has_fma else 2
-
-    def time(vectors: int, rows: int) -> float:
-        whole, rest = divmod(needed, vectors)
-        worth = WORTH[vectors]
-        if vectors > 1 and vectors * lanes * length * bytes_of(kind) > target.l2_bytes * 3 // 4:
-            worth *= 0.8
-        turns = whole * (max(rows * vectors, IN_FLIGHT) + 1) / worth
-        turns += (max(rows * rest, IN_FLIGHT) + 1) / WORTH[rest] if rest else 0
-        return turns * -(-pixels // rows)
-
-    choices = [
-        (time(vectors, rows), -rows, vectors)
+    blocks = [
+        Block(rows, vectors, lanes, kind, 8 if rows * vectors <= 16 else 4)
         for vectors in WORTH
         for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST, pixels) + 1)
         if vectors <= needed and (vectors == 1 or rows <= beside)
     ]
-    _, rows, vectors = min(choices)
-    return Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4)
+    return min(blocks, key=lambda block: (turns(block, outputs, pixels, length, target), -block.pixels, block.vectors))
+
+
+def turns(block: Block, outputs: int, pixels: int, length: int, target: Target) -> float:
+    """What a row of so many pixels and outputs takes for each of the `length` products of its sums: in multiply-adds of
+    vectors."""
+    whole, rest = divmod(-(-outputs // block.lanes), block.vectors)
+    worth = WORTH.get(block.vectors, 1.0)
+    if block.vectors > 1 and block.outputs * length * bytes_of(block.kind) > target.l2_bytes * 3 // 4:
+        worth *= 0.8
+    of_rest = (max(block.pixels * rest, IN_FLIGHT) + 1) / WORTH.get(rest, 1.0) if rest else 0.0
+    return (whole * (max(block.pixels * block.vectors, IN_FLIGHT) + 1) / worth + of_rest) * -(-pixels // block.pixels)
 
 
 def zeros(builder: Builder, block: Block) -> list[Value]:

@@ -147,9 +147,9 @@ def _plan(operation: str, places: Sequence[Place], windows: Windows, target: Tar
         left, right = windows.whole_blocks() if sliding.in_blocks else (0, 0)
         starts = [place * windows.stride[2] - windows.front[2] for place in (left, right)]
         border = (starts[0], starts[1]) if left < right else (0, 0)
-        return [windows.step(schedule, places, windows.sizes, (left, right), border, label)]
+        return [windows.step(schedule, sliding, places, windows.sizes, (left, right), border, label)]
     inner = windows.whole_columns(lanes if along == "columns" else 0)
-    return [windows.step(schedule, places, windows.outputs, inner, inner, label)]
+    return [windows.step(schedule, sliding, places, windows.outputs, inner, inner, label)]
 
 
 class _Reduction:

@@ -14,6 +14,9 @@ from wimmel.graph.primitives.random import KEY_STEPS, MULTIPLIERS, ROUNDS
 TASK_ELEMENTS = 1 << 13
 """What one task draws: some microseconds of work."""
 
+INSTRUCTIONS = 20 * ROUNDS
+"""For one vector of counters, about."""
+
 WORD = 0xFFFFFFFF
 
 
@@ -63,7 +66,8 @@ def plan_random_uniform(key: Place, stream: int, result: Place, target: Target, 
     counters_of_task = TASK_ELEMENTS // 4
     numbers = [stream, key.strides[0], counters_of_task, result.size]
     tasks = -(-counters // counters_of_task)
-    return [Step(schedule, (key, result, *numbers), (result.buffer,), tasks, label)]
+    operations = counters / schedule.lanes * INSTRUCTIONS
+    return [Step(schedule, (key, result, *numbers), (result.buffer,), tasks, label, operations)]
 
 
 class _RandomUniform:

@@ -106,7 +106,8 @@ def plan_reduction(
 @dataclass(frozen=True)
 class _Loops:
     """The axes in the order they are looped over, with the strides of each operand and result along them: cells'
-    axes, columns (where the lanes are not along), outer reduced axes, inner axis."""
+    axes, columns (where the lanes are not along), outer reduced axes, inner axis. And what they cost for each element,
+    in vector instructions."""
 
     along: bool
     lanes: int
@@ -116,6 +117,7 @@ class _Loops:
     inner: int
     strides: list[list[int]]
     results: list[list[int]]
+    cost: float
 
     @property
     def cells(self) -> int:
@@ -165,7 +167,7 @@ def _loops(
     for axis in range(len(kept)):
         vectors, read = reading(axis, kept, kept_strides[: len(operands)])
         costs.append((read + vectors * LOOP_COST * (1 / max(reduced[-1], 1) + 1 / terms), False, axis))
-    _, along, best = min(costs)
+    cost, along, best = min(costs)
     columns = 1
     if along:
         for row in (reduced, *reduced_strides):
@@ -183,7 +185,7 @@ def _loops(
         for row, first in ((kept, 1), *((view, 0) for view in kept_strides)):
             row.insert(0, first)
     strides = [[*a, *b] for a, b in zip(kept_strides, reduced_strides, strict=False)]
-    return _Loops(along, lanes, kept, columns, reduced[:-1], reduced[-1], strides, kept_strides[len(operands) :])
+    return _Loops(along, lanes, kept, columns, reduced[:-1], reduced[-1], strides, kept_strides[len(operands) :], cost)
 
 
 def _distance(operands: Sequence[Place], axis: int) -> int:
@@ -239,7 +241,8 @@ def _step(
     for view, move in zip([*loops.strides, *loops.results], moves, strict=True):
         numbers += () if move == "scalar" else view
     tasks = -(-cells // cells_of_task) * parts * blocks
-    return Step(schedule, (*operands, *results, *numbers), (results[0].buffer,), tasks, label)
+    operations = cells * columns * loops.terms * (loops.cost + (1 + chain.work) / lanes)
+    return Step(schedule, (*operands, *results, *numbers), (results[0].buffer,), tasks, label, operations)
 
 
 def _move(strides: Sequence[int], along_lanes: int, written: bool = False) -> str:

@@ -171,7 +171,8 @@ def plan_small_axes(
     numbers += [*blocks.starts, *blocks.gathered, *blocks.first, *blocks.written]
     schedule = SmallAxesSchedule(chain, len(outer), moves, lanes, elements)
     buffers = tuple(dict.fromkeys(place.buffer for place in results))
-    return Step(schedule, (*inputs, *results, *numbers), buffers, -(-rows // rows_of_task), label)
+    operations = math.prod(sizes) * (blocks.cost + chain.work / lanes)
+    return Step(schedule, (*inputs, *results, *numbers), buffers, -(-rows // rows_of_task), label, operations)
 
 
 class _SmallAxes:

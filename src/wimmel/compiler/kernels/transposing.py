@@ -118,7 +118,8 @@ def plan_transposing(
     numbers = [rows, rows_of_task, columns, depth, parts_along, parts_beyond]
     numbers += [*sizes, *(stride for view in views for stride in view)]
     written = tuple(dict.fromkeys(place.buffer for place in results))
-    return Step(schedule, (*inputs, *results, *numbers), written, tasks, label)
+    operations = math.prod(sizes) * (best.cost + chain.work / best.lanes)
+    return Step(schedule, (*inputs, *results, *numbers), written, tasks, label, operations)
 
 
 def _forwards(

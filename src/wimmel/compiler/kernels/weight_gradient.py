@@ -12,7 +12,7 @@ from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.convolution import in_one_row, padded, three, with_three_axes
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.loops import digits_of, next_digits
-from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, zeros
+from wimmel.compiler.kernels.microkernel import Block, accumulate, block_for, turns, zeros
 from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -158,7 +158,11 @@ def plan_weight_gradient(
     )
     for place in (x, g):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
-    step = Step(schedule, (x, g, partial, *numbers), (partial.buffer,), parts * slices, label)
+    runs = groups * math.prod(schedule.runs) // (schedule.neighbours if bundle > 1 else 1)
+    rows = schedule.run * (schedule.neighbours if bundle > 1 else 1)
+    operations = runs * turns(block, outputs, rows, 0, target) * g.shape[0] * math.prod(sizes)
+    passes = {x.buffer: slices, g.buffer: slices}
+    step = Step(schedule, (x, g, partial, *numbers), (partial.buffer,), parts * slices, label, operations, passes)
 
     of_part_, of_group, *by_tap, by_channel, _ = partial.strides
     sums = Place(

@@ -14,6 +14,9 @@ from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
 
+INSTRUCTIONS = 3
+"""For each vector that a window meets, about."""
+
 TASK_ELEMENTS = 1 << 14
 """How many elements one task meets: some microseconds of work."""
 
@@ -104,6 +107,7 @@ class Windows:
     def step(
         self,
         schedule: Schedule,
+        sliding: Sliding,
         places: Sequence[Place],
         over: Shape,
         inner: tuple[int, int],
@@ -118,7 +122,10 @@ class Windows:
         rows_of_task = max(1, TASK_ELEMENTS // max(1, met))
         numbers = [stride for place in places for stride in picture(place).strides]
         numbers += [*self.sizes, *self.outputs, *self.front, c, rows, rows_of_task, *inner, *border]
-        return Step(schedule, (*places, *numbers), (places[-1].buffer,), -(-rows // rows_of_task), label)
+        filled = sliding.channels or sliding.lanes
+        operations = math.prod((*self.window, *self.outputs)) * n * c / filled * INSTRUCTIONS
+        written = (places[-1].buffer,)
+        return Step(schedule, (*places, *numbers), written, -(-rows // rows_of_task), label, operations)
 
 
 def on_three_axes(numbers: Sequence[int], missing: int) -> Shape:

@@ -13,7 +13,7 @@ from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.convolution import padded, three, with_three_axes
 from wimmel.compiler.kernels.microkernel import FEWEST, MOST, WORTH, Block
 from wimmel.compiler.kernels.packing import plan_packing
-from wimmel.compiler.kernels.winograd_costs import tiles_along
+from wimmel.compiler.kernels.winograd_costs import WEIGHTS, operations, tiles_along
 from wimmel.compiler.kernels.winograd_kernel import WinogradKernel, WinogradWeightsKernel
 from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
 from wimmel.compiler.language import Function
@@ -160,7 +160,10 @@ def plan_winograd(
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     arguments: tuple[Argument, ...] = (x, weights, Place(own, 0, (size,), (1,)), *results, *operands, *numbers)
     written = (*dict.fromkeys(place.buffer for place in results), own)
-    return [*steps, Step(schedule, arguments, written, groups_of_tiles * -(-blocks // of_part), label)]
+    parts = -(-blocks // of_part)
+    work = operations(tile, tiles, planes, channels, outputs, target, parts)
+    passes = {x.buffer: parts, weights.buffer: groups_of_tiles if weights.bytes > target.l2_bytes // 2 else 1}
+    return [*steps, Step(schedule, arguments, written, groups_of_tiles * parts, label, work, passes)]
 
 
 def _transformed_weights(weight: Place, block: Block, tile: int, target: Target) -> tuple[Place, int, list[Step]]:
@@ -174,7 +177,10 @@ def _transformed_weights(weight: Place, block: Block, tile: int, target: Target)
     result = Place(Buffer(weight.dtype, planes * plane, name="transformed"), 0, (planes * plane,), (1,))
     schedule = WinogradWeightsSchedule(tile, block.outputs, block.lanes)
     numbers = (count, ROWS_OF_TASK, plane)
-    step = Step(schedule, (packed, result, *numbers), (result.buffer,), -(-count // ROWS_OF_TASK), "transform weights")
+    work = count * block.vectors * WEIGHTS[tile]
+    step = Step(
+        schedule, (packed, result, *numbers), (result.buffer,), -(-count // ROWS_OF_TASK), "transform weights", work
+    )  # fmt: skip
     return result, plane, [*steps, step]
 
 

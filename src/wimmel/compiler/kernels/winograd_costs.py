@@ -39,6 +39,9 @@ BACK = {2: 60, 4: 165}
 COTANGENTS = {2: 65, 4: 250}
 """To transform one vector of cotangents of a tile."""
 
+WEIGHTS = {2: 60, 4: 150}
+"""To transform one vector of weights."""
+
 GRADIENT = {2: 130, 4: 300}
 """To transform one vector of sums back to weights, and to add up those of several parts."""
 
@@ -121,20 +124,31 @@ def error(tile: int, channels: int) -> float:
 
 
 def _cost(tile: int, sizes: list[int], planes: int, channels: int, outputs: int, target: Target) -> float:
-    lanes, taps = target.lanes("f32"), (tile + 2) ** 2
     tiles = max(FEWEST, math.prod(-(-size // tile) for size in sizes))
+    return operations(tile, tiles, planes, channels, outputs, target)
+
+
+def operations(
+    tile: int, tiles: int, planes: int, channels: int, outputs: int, target: Target, parts: int = 1
+) -> float:
+    """What so many tiles cost, where the data are transformed for each of some parts of the outputs."""
+    lanes, taps = target.lanes("f32"), (tile + 2) ** 2
     of_data = min(lanes, 1 << (channels.bit_length() - 1))
     vectors = -(-outputs // lanes)
     products = tiles * taps * (planes * channels + BESIDE) * vectors
-    around = tiles * (planes * -(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
+    around = tiles * (parts * planes * -(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
     return products + around
 
 
 def _gradient_cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:
+    return gradient_operations(tile, math.prod(-(-size // tile) for size in sizes), channels, outputs, target)
+
+
+def gradient_operations(tile: int, tiles: int, channels: int, outputs: int, target: Target, parts: int = 1) -> float:
+    """What so many tiles of a weight gradient cost, in some parts that each have sums of their own."""
     lanes, taps = target.lanes("f32"), (tile + 2) ** 2
-    tiles = math.prod(-(-size // tile) for size in sizes)
     vectors = -(-outputs // lanes)
     products = tiles * taps * max(channels, FEWEST) * vectors * SUMS
     data = -(-channels // lanes) * -(-outputs // PART) * DATA[tile]
     cotangents = vectors * -(-channels // PART) * COTANGENTS[tile]
-    return products + tiles * (data + cotangents) + channels * vectors * GRADIENT[tile]
+    return products + tiles * (data + cotangents) + parts * channels * vectors * GRADIENT[tile]

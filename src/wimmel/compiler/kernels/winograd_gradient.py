@@ -15,7 +15,7 @@ from wimmel.compiler.kernels.microkernel import IN_FLIGHT, MOST, WORTH, Block
 from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.kernels.winograd import apart
-from wimmel.compiler.kernels.winograd_costs import PART
+from wimmel.compiler.kernels.winograd_costs import PART, gradient_operations
 from wimmel.compiler.kernels.winograd_gradient_kernel import WinogradGradientKernel
 from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
 from wimmel.compiler.language import Function
@@ -136,7 +136,9 @@ def plan_winograd_gradient(
         numbers += [place.strides[0], place.strides[2]]
     arguments: tuple[Argument, ...] = (x, g, partial, Place(own, 0, (size,), (1,)), *numbers)
     tasks = parts * channel_parts * output_parts
-    step = Step(schedule, arguments, (partial.buffer, own), tasks, label)
+    work = gradient_operations(tile, tiles, channels, outputs, target, parts)
+    passes = {x.buffer: output_parts, g.buffer: channel_parts}
+    step = Step(schedule, arguments, (partial.buffer, own), tasks, label, work, passes)
 
     by_part, by_channel, *by_tap, _ = partial.strides
     found = Place(partial.buffer, 0, (parts, outputs, channels, 3, 3), (by_part, 1, by_channel, *by_tap))
