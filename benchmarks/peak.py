@@ -16,6 +16,7 @@ from wimmel.bench.sections.layers import KNOWN
 from wimmel.compiler.targets import host
 from wimmel.runtime.machine import rates
 
+
 def peak() -> float:
     """Operations a second of one core, right now."""
     return 2 * host().lanes("f32") / rates().operation

@@ -156,7 +156,8 @@ def plan_overlap_add(
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = (*dict.fromkeys(place.buffer for place in results), own)
     arguments: tuple[Argument, ...] = (g, packed, row_major(own, (own.elements,)), *results, *operands, *numbers)
-    return [*steps, Step(schedule, arguments, written, -(-rows // rows_of_task), label)]
+    operations = rows * (products + ADDING * (g.shape[4] * schedule.block.vectors + sizes[2]))
+    return [*steps, Step(schedule, arguments, written, -(-rows // rows_of_task), label, operations)]
 
 
 _CHOSEN: dict[object, Block] = {}
