@@ -14,7 +14,7 @@ import numpy as np
 from compiler import emulated
 from wimmel.compiler import llvm
 from wimmel.compiler.program import Program
-from wimmel.compiler.steps import Buffer, Place, Schedule, Step
+from wimmel.compiler.steps import Buffer, Place, Schedule, Step, turn_by_turn
 from wimmel.compiler.targets import KNOWN, Target, runs_here
 
 PAGE = mmap.PAGESIZE
@@ -131,7 +131,7 @@ def run_programs(
     known: dict[Buffer, np.ndarray] = {}
     for program, arrays in zip(programs, values, strict=True):
         known |= dict(zip(program.inputs, arrays, strict=True)) | program.constants
-    steps = [step for program in programs for step in (*program.preparations, *program.steps)]
+    steps = [step for program in programs for _, step in turn_by_turn((*program.preparations, *program.steps))]
     found = run_steps(steps, known, programs[0].target, seed)
     return [_outputs(program, found) for program in programs]
 

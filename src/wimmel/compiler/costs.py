@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wimmel.compiler.program import Program
-from wimmel.compiler.steps import Buffer, Place, Step
+from wimmel.compiler.steps import Buffer, Place, Step, turn_by_turn
 from wimmel.compiler.targets import Target
 
 
@@ -52,7 +52,7 @@ def typical(target: Target) -> Rates:
 
 
 def expected(program: Program, rates: Rates) -> tuple[float, ...]:
-    """Seconds for each of the program's steps, when it runs again and again.
+    """Seconds for each of the program's steps, in all its turns, when the program runs again and again.
 
     Parameters
     ----------
@@ -65,9 +65,13 @@ def expected(program: Program, rates: Rates) -> tuple[float, ...]:
     """
     bytes_seconds = _of_bytes(program, rates)
     return tuple(
-        rates.step + max(_of_operations(step, rates), seconds)
+        _turns(step) * (rates.step + max(_of_operations(step, rates), seconds))
         for step, seconds in zip(program.steps, bytes_seconds, strict=True)
     )
+
+
+def _turns(step: Step) -> int:
+    return 1 if step.turns is None else len(step.turns.firsts)
 
 
 def _of_operations(step: Step, rates: Rates) -> float:
@@ -77,18 +81,19 @@ def _of_operations(step: Step, rates: Rates) -> float:
 
 
 def _of_bytes(program: Program, rates: Rates) -> list[float]:
+    """Of each step, on average over its turns."""
     touched, target = _Touched(program), program.target
-    for step in program.steps:  # a first round, after which caches hold what they hold in every later one
+    for _, step in turn_by_turn(program.steps):  # a first round; caches then hold what they hold in every later one
         touched.by(step)
-    found = []
-    for step in program.steps:
+    found = [0.0] * len(program.steps)
+    for number, step in turn_by_turn(program.steps):
         distances, seconds = touched.by(step), 0.0
         for place in places(step):
             rates_of = rates.writing if place.buffer in step.written else rates.reading
             passes = step.passes.get(place.buffer, 1.0)
             seconds += place.bytes * min(passes, 1.0) * _rate(rates_of, distances[place.buffer], target)
             seconds += place.bytes * max(passes - 1.0, 0.0) * _rate(rates_of, place.bytes, target)
-        found.append(seconds)
+        found[number] += seconds / _turns(program.steps[number])
     return found
 
 

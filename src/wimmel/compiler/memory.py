@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from itertools import groupby
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def overlaid(
             if buffer.role == "scratch" and buffer not in without:
                 first, _ = lives.get(buffer, (place, place))
                 lives[buffer] = (0, len(steps)) if keep else (first, place)
+    _through_turns(lives, steps)
     offsets: dict[Buffer, int] = {}
     # A row for each of begin, end, first and last step of what has been placed, the lowest first: a deep network has
     # tens of thousands of buffers, and NumPy compares one with all others in the time of some lines of Python.
@@ -51,6 +53,20 @@ def overlaid(
         placed[:, above + 1 : count + 1] = placed[:, above:count]
         placed[:, above] = begin, begin + size, first, last
     return offsets, int(placed[1].max(initial=0))
+
+
+def _through_turns(lives: dict[Buffer, tuple[int, int]], steps: Sequence[Step]) -> None:
+    """Makes what is needed before or after steps that take turns live through all of them."""
+    begin = 0
+    for turns, group in groupby(steps, lambda step: step.turns):
+        members = list(group)
+        end = begin + len(members) - 1
+        if turns is not None:
+            for buffer in {buffer for step in members for buffer in step.buffers} & lives.keys():
+                first, last = lives[buffer]
+                if first < begin or last > end or buffer in turns.strides:
+                    lives[buffer] = min(first, begin), max(last, end)
+        begin = end + 1
 
 
 def _lowest(size: int, begins: np.ndarray, ends: np.ndarray) -> int:

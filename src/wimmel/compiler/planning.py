@@ -1,21 +1,23 @@
-"""From regions to steps: gives every value a place in a buffer, and has each region lowered to steps that compute it from
-places to places."""
+"""From regions to steps: gives every value a place in a buffer, and has each region lowered to steps that compute it
+from places to places."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from wimmel.compiler import kernels
+from wimmel.compiler.batching import Shrunk, Stretch, stretches
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.choice import algorithm
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.lowering import LOWERINGS
 from wimmel.compiler.program import Program, assembled
 from wimmel.compiler.regions import SOURCES, Region, base, regions
-from wimmel.compiler.steps import Buffer, Place, Step, row_major
+from wimmel.compiler.steps import Buffer, Place, Step, Turns, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph import Graph
@@ -75,6 +77,7 @@ class Planner:
         self.constants: dict[Buffer, np.ndarray] = {}
         self.status = Buffer("int64", 1, "status")
         self.outputs: dict[Tensor, Buffer] = {}
+        self.handed_out: dict[Place, Tensor] = {}  # what has to be copied to where it is handed out
         self.region: Region | None = None
         self.turned = _read_turned(graph)
         self.prepared: set[Tensor] = set()
@@ -90,15 +93,68 @@ class Planner:
             computed = _reshaped(tensor)
             if base(computed) is computed and computed.primitive.name not in SOURCES and computed not in self.layouts:
                 self.outputs.setdefault(computed, buffer)  # computed right where it is handed out
-        for region in self.regions:
+            if self.outputs.get(computed) is not buffer:
+                self.handed_out[row_major(buffer, tensor.shape)] = tensor
+        for stretch in stretches(self.regions, self.prepared, self.enlarged, self.target):
+            if stretch.pictures:
+                self.lower_in_turns(stretch)
+            else:
+                self.lower(stretch.regions)
+        for place, tensor in self.handed_out.items():
+            self.copy(self.place(tensor), place)
+        shapes = [tensor.shape for tensor in graph.outputs]
+        return assembled(self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target)
+
+    def lower(self, regions: Sequence[Region]) -> None:
+        """Adds the steps of the regions."""
+        for region in regions:
             self.region = region
             LOWERINGS["elements" if region.anchor is None else region.anchor.primitive.name](self, region)
         self.region = None
-        for tensor, buffer in zip(graph.outputs, outputs, strict=True):
-            if self.outputs.get(_reshaped(tensor)) is not buffer:
-                self.copy(self.place(tensor), row_major(buffer, tensor.shape))
-        shapes = [tensor.shape for tensor in graph.outputs]
-        return assembled(self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target)
+
+    def lower_in_turns(self, stretch: Stretch) -> None:
+        """Adds the steps of a stretch, which take turns: those of the first pictures, and how to go on from there."""
+        shrunk = Shrunk(stretch)
+        strides: dict[Buffer, int] = {}
+
+        def first_pictures(place: Place) -> Place:
+            strides[place.buffer] = place.strides[0]
+            return Place(place.buffer, place.offset, (stretch.pictures, *place.shape[1:]), place.strides)
+
+        here = {result for region in stretch.regions for result in region.results}
+        handed_out = [place for place, tensor in self.handed_out.items() if shrunk.has(tensor, here)]
+        copies = {first_pictures(place): shrunk.tensor(self.handed_out.pop(place)) for place in handed_out}
+        read_elsewhere = self.read_outside(stretch)
+        for small, tensor in shrunk.computed.items():
+            if tensor in self.layouts:
+                self.layouts[small] = self.layouts[tensor]
+            if tensor not in here:
+                self.places[small] = first_pictures(self.place(tensor))
+            elif tensor in read_elsewhere:
+                self.places[small] = first_pictures(self.result(tensor))
+        steps, self.steps = self.steps, []
+        self.lower(shrunk.regions)
+        for place, small in copies.items():
+            self.copy(self.place(small), place)
+        own, self.steps = self.steps, steps
+        turns, taking = Turns(stretch.firsts, strides), _reached(own, set(strides))
+        self.steps += [step for step in own if step not in taking]
+        self.steps += [replace(step, turns=turns) for step in own if step in taking]
+
+    def read_outside(self, stretch: Stretch) -> set[Tensor]:
+        """What is handed out, or read by a region of another stretch."""
+        inside = set(stretch.regions)
+        read = {*self.outputs, *map(base, self.handed_out.values())}
+        for region in self.regions:
+            if region not in inside:
+                inputs = () if region.anchor is None else region.anchor.inputs
+                read.update(map(base, (*region.operands, *inputs)))
+        return read
+
+    def enlarged(self, anchor: Tensor) -> float:
+        """How many times larger the anchor's weights are in the form that its kernel reads."""
+        tile = kernels.winograd_costs.TILES.get(self.algorithm(anchor))
+        return ((tile + 2) / 3) ** 2 if tile else 1.0
 
     def algorithm(self, anchor: Tensor) -> str:
         """By which the anchor of a region is computed."""
@@ -171,6 +227,8 @@ class Planner:
 
     def result(self, tensor: Tensor) -> Place:
         """The place that a region's result is to be written to."""
+        if tensor in self.places:
+            return self.places[tensor]
         if tensor in self.layouts:
             place = self.new_channels_last(tensor.shape, tensor.dtype.name, self.layouts[tensor])
         else:
@@ -239,6 +297,15 @@ class Planner:
         if tensor.dtype.name == dtype:
             return self.place(tensor)
         return self.copied(tensor, dtype, row_major(Buffer(dtype, tensor.size), tensor.shape))
+
+
+def _reached(steps: Sequence[Step], buffers: set[Buffer]) -> set[Step]:
+    """The steps that touch one of the buffers, or what such a step writes."""
+    found: set[Step] = set()
+    while more := [step for step in steps if step not in found and not buffers.isdisjoint(step.buffers)]:
+        found.update(more)
+        buffers = buffers.union(*(step.written for step in more))
+    return found
 
 
 def _of_shape(place: Place, shape: Shape) -> Place:

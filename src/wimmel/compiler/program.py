@@ -21,7 +21,7 @@ class Program:
     ----------
     target : Target
     steps : tuple of Step
-        Run at every call, in order.
+        Run at every call, in order; some take turns.
     preparations : tuple of Step
         Steps that depend on nothing but stable inputs, such as packing weights: run before the first call, and again
         when one of these arrays was replaced.
@@ -103,7 +103,10 @@ def _prepared_buffers(steps: Sequence[Step], stable: set[Buffer], constants: set
         for buffer in _lasting(step.buffers):
             touching.setdefault(buffer, []).append(step)
     lasting = stable | constants
-    pending = [buffer for buffer in touching if buffer.role != "scratch" and buffer not in lasting]
+    taking_turns = {buffer for step in steps if step.turns is not None for buffer in step.written}
+    pending = [
+        buffer for buffer in touching if (buffer.role != "scratch" and buffer not in lasting) or buffer in taking_turns
+    ]
     changing = set(pending)
     while pending:
         for step in touching[pending.pop()]:

@@ -114,7 +114,9 @@ v3 = multiply(v1, v2) : float32; gives v3
     def _step(self, step: Step) -> str:
         before = "once  " if step in self._program.preparations else "      "
         sizes = " ".join(str(a) for a in step.arguments if not isinstance(a, Place))
-        return f"{before}{step.label or 'copy'}: {step.tasks} tasks\n        {_record(step.schedule)}\n        {sizes}"
+        turns = f", in {len(step.turns.firsts)} turns" if step.turns else ""
+        head = f"{before}{step.label or 'copy'}: {step.tasks} tasks{turns}"
+        return f"{head}\n        {_record(step.schedule)}\n        {sizes}"
 
     def __str__(self) -> str:
         if self.program is None:

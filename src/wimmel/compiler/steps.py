@@ -8,9 +8,10 @@ elements and may run in any order, on any thread.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -150,6 +151,23 @@ Argument: TypeAlias = "Place | int"
 
 
 @dataclass(frozen=True, eq=False)
+class Turns:
+    """How neighbouring steps go through a batch: all of them for some pictures, then all for the next, and so on.
+
+    Attributes
+    ----------
+    firsts : tuple of int
+        The first picture of each turn.
+    strides : dict of Buffer to int
+        For each buffer that holds the whole batch, the elements from one picture to the next. The steps' arguments are
+        those of the turn that begins with picture 0.
+    """
+
+    firsts: Shape
+    strides: dict[Buffer, int]
+
+
+@dataclass(frozen=True, eq=False)
 class Step:
     """One kernel and its arguments.
 
@@ -169,6 +187,8 @@ class Step:
     passes : mapping of Buffer to float
         How many times the places in a buffer pass by, where that is not once. With `operations` these are what `costs`
         reckons with.
+    turns : Turns, optional
+        The same for all steps that take turns together.
     """
 
     schedule: Schedule
@@ -178,11 +198,32 @@ class Step:
     label: str = ""
     operations: float = 0.0
     passes: Mapping[Buffer, float] = field(default_factory=dict)
+    turns: Turns | None = None
 
     @cached_property
     def buffers(self) -> tuple[Buffer, ...]:
         """Every buffer it touches."""
         return tuple(dict.fromkeys(a.buffer for a in self.arguments if isinstance(a, Place)))
+
+
+def turn_by_turn(steps: Sequence[Step]) -> Iterator[tuple[int, Step]]:
+    """Every call of a kernel that the steps stand for, in order, as a step, with the number of its own among them."""
+    numbered = enumerate(steps)
+    for turns, group in groupby(numbered, lambda each: each[1].turns):
+        if turns is None:
+            yield from group
+            continue
+        members = list(group)
+        for first in turns.firsts:
+            for number, step in members:
+                arguments = tuple(_further(each, first, turns.strides) for each in step.arguments)
+                yield number, replace(step, arguments=arguments, turns=None)
+
+
+def _further(argument: Argument, first: int, strides: Mapping[Buffer, int]) -> Argument:
+    if not isinstance(argument, Place) or not (stride := strides.get(argument.buffer)):
+        return argument
+    return Place(argument.buffer, argument.offset + first * stride, argument.shape, argument.strides)
 
 
 def bytes_of(kind: str) -> int:

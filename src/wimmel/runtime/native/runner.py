@@ -17,7 +17,7 @@ import numpy as np
 
 from wimmel.compiler.objects import kernels
 from wimmel.compiler.program import Program
-from wimmel.compiler.steps import Buffer, Step
+from wimmel.compiler.steps import Buffer, Step, turn_by_turn
 from wimmel.runtime.native import guard
 from wimmel.runtime.native.driver import ROW, Call
 from wimmel.runtime.native.instances import Instance, Instances
@@ -158,7 +158,8 @@ class NativeRunner:
         return call
 
     def profile(self, values: Sequence[np.ndarray], rounds: int = 5) -> list[tuple[str, float]]:
-        """What each step takes when they run one by one: its label and seconds, the least of some rounds."""
+        """Each step's label, and the seconds that its calls take in all turns together: the least of some rounds, in
+        which calls run one by one."""
         arrays = [_fitting(values[place], elements, dtype) for place, elements, dtype in self._changing]
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         steps, threads = self.program.steps, self._threads()
@@ -168,14 +169,17 @@ class NativeRunner:
         words[Call.STEP_COUNT] = 0
         self._workers.run(instance.call, threads)
         words[Call.STEP_COUNT], words[Call.BINDING_COUNT] = 1, 0
-        seconds = [float("inf")] * len(steps)
+        numbers = [number for number, _ in turn_by_turn(steps)]
+        least = [float("inf")] * len(steps)
         for _ in range(rounds):
-            for number in range(len(steps)):
-                words[Call.STEPS] = first + 8 * ROW * number
+            seconds = [0.0] * len(steps)
+            for row, number in enumerate(numbers):
+                words[Call.STEPS] = first + 8 * ROW * row
                 start = time.perf_counter()
                 self._workers.run(instance.call, threads)
-                seconds[number] = min(seconds[number], time.perf_counter() - start)
-        return [(step.label, least) for step, least in zip(steps, seconds, strict=True)]
+                seconds[number] += time.perf_counter() - start
+            least = list(map(min, least, seconds))
+        return [(step.label, took) for step, took in zip(steps, least, strict=True)]
 
     def release_memory(self) -> None:
         """Gives back what no call is using; the next one makes it anew."""

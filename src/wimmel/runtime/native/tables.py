@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from wimmel.compiler.steps import Buffer, Place, Schedule, Step
+from wimmel.compiler.steps import Buffer, Place, Schedule, Step, turn_by_turn
 from wimmel.runtime.native.driver import LINE, MOST_TASKS, ROW, Call
 
 FIXED, TABLE, ARENA, ARRAYS = 0, 1, 2, 3
@@ -73,7 +73,7 @@ def table_of(
     words: list[Location] = [(FIXED, 0)] * ARGUMENTS
     rows: list[Location] = []
     bindings: list[Location] = []
-    for step in steps:
+    for _, step in turn_by_turn(steps):
         if step.tasks > MOST_TASKS:
             raise ValueError(
                 f"the step {step.label!r} has {step.tasks:,} tasks; at most {MOST_TASKS:,} can be shared out"
