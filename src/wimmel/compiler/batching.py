@@ -204,7 +204,7 @@ def _cuts(works: Sequence[_Work], batch: int, target: Target) -> list[tuple[int,
     rates = typical(target)
 
     def seconds(read: float, written: float, held: float) -> float:
-        """For so many bytes where so many are in use; those of the second-level cache take no time beside arithmetic."""
+        """For so many bytes where so many are in use; what the second-level cache holds costs nothing."""
         if held <= target.l2_bytes / 2:
             return 0.0
         level = 2 if held <= target.l3_bytes / 2 else 3
