@@ -404,7 +404,8 @@ def test_offsets_stacks_and_hints(target: Target) -> None:
     def write(builder: Builder, x: Value, y: Value, n: Value) -> None:
         table = builder.let("stack", POINTER, bytes=64)
         moved = builder.offset(x, n, "i16")
-        builder.let("prefetch", None, moved, builder.index(64))
+        for level in (1, 2):
+            builder.prefetch(moved, 64, "i16", level)
         builder.store(builder.load(moved, -2, Type("i16", 8)), table, 0)
         builder.fence()
         apart = builder.address(moved) - builder.address(x)

@@ -70,7 +70,7 @@ OPERATIONS: dict[str, str] = {
     "scatter": "(value, pointer, indices, mask)",
     "offset": "(pointer, index): the pointer moved on by index elements; attribute bytes of one",
     "address": "(pointer): where it points to, as i64",
-    "prefetch": "(pointer, index)",
+    "prefetch": "(pointer, index): into the first cache; attribute level 2: into the second",
     "fence": "keeps loads and stores on their side of it in this thread's code; no instruction",
     "atomic_load": "(pointer): i64 or i32, acquire",
     "atomic_store": "(value, pointer), release",
@@ -445,9 +445,9 @@ class Builder:
     def address(self, pointer: Value) -> Value:
         return self.let("address", INDEX, pointer)
 
-    def prefetch(self, pointer: Value, index: Number, kind: str) -> None:
-        """Has the cache fetch what is there; that may be outside of any buffer."""
-        self.let("prefetch", None, self.offset(pointer, index, kind), self.index(0))
+    def prefetch(self, pointer: Value, index: Number, kind: str, level: int = 1) -> None:
+        """Has the cache of that level fetch what is there; that may be outside of any buffer."""
+        self.let("prefetch", None, self.offset(pointer, index, kind), self.index(0), level=level)
 
     def fence(self) -> None:
         self.let("fence", None)

@@ -390,7 +390,8 @@ def _intrinsic(writer: _Writer, let: Let, result: str) -> None:
 def _prefetch(writer: _Writer, let: Let, result: str) -> None:
     pointer, index = let.operands
     address = writer.address(pointer, index, Type("i8"))
-    _masked(writer, "call void @llvm.prefetch.p0", [f"ptr {address}", "i32 0", "i32 3", "i32 1"], "void")
+    locality = f"i32 {4 - let.attributes['level']}"
+    _masked(writer, "call void @llvm.prefetch.p0", [f"ptr {address}", "i32 0", locality, "i32 1"], "void")
 
 
 def _compare_exchange(writer: _Writer, let: Let, result: str) -> None:

@@ -126,8 +126,9 @@ def plan_depthwise(
     products = rows * width * -(-c // lanes) * max(1, math.prod(taps))
     blocks_of_task = min(blocks, max(1, TASK_PRODUCTS // products))
     parts = -(-blocks // blocks_of_task)
-    # no use in caches, where it costs up to a tenth; from memory it gains up to a third
-    ahead = x.buffer.bytes > target.l3_bytes // 4
+    # from memory it gains up to a third, and in caches, of which the third is shared, it costs up to a sixth
+    met = sum(buffer.bytes for buffer in {place.buffer for place in (x, *results, *operands)})
+    ahead = met > target.l3_bytes * 3 // 8
     numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead)]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
@@ -309,8 +310,7 @@ class _Depthwise:
         for line in range(first, first + moved):
             row = builder.offset(x, self.strides[0][2] * line, self.input.kind)
             for column in range(schedule.columns * schedule.stride[2]):
-                at = builder.offset(row, column * schedule.column, self.input.kind)
-                builder.let("prefetch", None, at, builder.index(0))
+                builder.prefetch(row, column * schedule.column, self.input.kind, level=2)
 
     def sums(self, x: Value, weights: Value, mask: Value | None) -> list[Value]:
         """Of the products at all taps; one for each output of the block, row by row."""

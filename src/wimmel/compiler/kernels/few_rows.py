@@ -211,9 +211,7 @@ class _FewRows:
             taken = [builder.load(there, column, type_, mask) for there in sums]
             for k, line in enumerate(lines):
                 if lanes > 1 and mask is None:
-                    builder.let(
-                        "prefetch", None, builder.offset(line, self.far * AHEAD + column, kind), builder.index(0)
-                    )
+                    builder.prefetch(line, self.far * AHEAD + column, kind)
                 passing = builder.load(line, column, type_, mask)
                 taken = [
                     builder.fma(builder.broadcast(of_row[k], lanes), passing, value)
