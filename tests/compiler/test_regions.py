@@ -7,70 +7,20 @@ import pytest
 
 import wimmel as wm
 from compiler.drawn import drawn_graph
-from wimmel.compiler.chain import Chain
-from wimmel.compiler.regions import PRECEDED, VIEWS, Region, regions
-from wimmel.graph import Graph, evaluate, trace
-from wimmel.graph.primitives import PRIMITIVES
-from wimmel.graph.reference import compute
-from wimmel.graph.tensor import Tensor
-
-BY_NAME = {primitive.name: primitive for primitive in PRIMITIVES}
+from compiler.interpreted import interpreted
+from wimmel.compiler.regions import regions
+from wimmel.graph import evaluate, trace
 
 
 def names(function, *arguments) -> list[str]:
     return [region.name for region in regions(wm.compile(function, *arguments, backend="reference").graph)]
 
 
-def interpreted(graph: Graph, values: list[np.ndarray]) -> list[np.ndarray]:
-    """The graph's outputs, region by region, by the primitives' definitions."""
-    known: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, values, strict=True))
-
-    def value(tensor: Tensor) -> np.ndarray:
-        if tensor not in known:
-            assert tensor.primitive.name in VIEWS | {"constant"}, f"{tensor} is read before it is stored"
-            for source in tensor.inputs:
-                value(source)
-            known[tensor] = compute(tensor, known)
-        return known[tensor]
-
-    for region in regions(graph):
-        for result, array in zip(region.results, run_region(region, value), strict=True):
-            assert result not in known, f"{result} is stored twice"
-            known[result] = array.reshape(result.shape)
-    return [value(output) for output in graph.outputs]
-
-
-def run_region(region: Region, value) -> list[np.ndarray]:
-    anchor = region.anchor
-    operands = [np.broadcast_to(value(operand), region.shape) for operand in region.operands]
-    if anchor is None:
-        return run_chain(region.chain, operands)
-    if anchor.primitive.name in PRECEDED:
-        (taken,) = run_chain(region.chain, operands)
-        return [np.asarray(anchor.primitive.definition(taken, **anchor.attributes))]
-    result = np.asarray(anchor.primitive.definition(*map(value, anchor.inputs), **anchor.attributes))
-    return run_chain(region.chain, [result, *operands])
-
-
-def run_chain(chain: Chain, inputs: list[np.ndarray]) -> list[np.ndarray]:
-    values = list(inputs)
-    assert tuple(array.dtype.name for array in inputs) == chain.inputs
-    for line in chain.lines:
-        if line.operation == "constant":
-            values.append(np.asarray(line.constant, line.dtype))
-            continue
-        attributes = {"dtype": line.dtype} if line.operation == "cast" else {}
-        operands = (values[number] for number in line.operands)
-        values.append(np.asarray(BY_NAME[line.operation].definition(*operands, **attributes)))
-        assert values[-1].dtype == line.dtype
-    return [values[number] for number in chain.results]
-
-
 @pytest.mark.parametrize("seed", range(120))
 def test_regions_compute_what_the_graph_computes(seed: int) -> None:
     graph, values = drawn_graph(seed, operations=5 + seed % 25)
     with np.errstate(all="ignore"):
-        for ours, expected in zip(interpreted(graph, values), evaluate(graph, values), strict=True):
+        for ours, expected in zip(interpreted(graph, regions(graph), values), evaluate(graph, values), strict=True):
             np.testing.assert_array_equal(ours, expected)
 
 

@@ -16,6 +16,7 @@ from wimmel.compiler.choice import algorithm
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.lowering import LOWERINGS
 from wimmel.compiler.program import Program, assembled
+from wimmel.compiler.recomputation import recomputed
 from wimmel.compiler.regions import SOURCES, Region, base, regions
 from wimmel.compiler.steps import Buffer, Place, Step, Turns, row_major
 from wimmel.compiler.targets import Target
@@ -68,7 +69,7 @@ class Planner:
         self.graph = graph
         self.target = target
         self.precision = precision
-        self.regions = regions(graph)
+        self.regions = recomputed(regions(graph), graph)
         self.layouts = channels_last(self.regions, self.algorithm)
         self.steps: list[Step] = []
         self.places: dict[Tensor, Place] = {}

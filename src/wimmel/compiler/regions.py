@@ -44,6 +44,8 @@ class Region:
         What is stored, one for each result of the chain; for an anchor without an epilogue, the anchor.
     shape : tuple of int
         Of the elements that the chain runs over.
+    nodes : tuple of Tensor
+        What the chain computes, in the graph's order.
     """
 
     anchor: Tensor | None
@@ -51,6 +53,7 @@ class Region:
     operands: tuple[Tensor, ...]
     results: tuple[Tensor, ...]
     shape: Shape
+    nodes: tuple[Tensor, ...] = ()
 
     @property
     def name(self) -> str:
@@ -261,16 +264,22 @@ class _Fusion:
 
     def finished(self, draft: _Draft, read: set[Tensor]) -> Region:
         anchor = draft.anchor
-        if anchor is not None and anchor.primitive.name not in FOLLOWED | PRECEDED:
-            return Region(anchor, Chain.identity(anchor.dtype.name), (), (anchor,), draft.shape)
         nodes = sorted((node for node in draft.nodes if node is not anchor), key=self.places.__getitem__)
-        if anchor is not None and anchor.primitive.name in PRECEDED:
-            chain, operands = chain_of(nodes, [anchor.inputs[0]], ())
-            return Region(anchor, chain, operands, (anchor,), draft.shape)
-        followed = () if anchor is None else (anchor,)
-        results = [node for node in (*followed, *nodes) if node in read]
-        chain, operands = chain_of(nodes, results, followed)
-        return Region(anchor, chain, operands, tuple(results), draft.shape)
+        followed = anchor is not None and anchor.primitive.name in FOLLOWED
+        results = [node for node in ((anchor,) if followed else ()) + tuple(nodes) if node in read]
+        return composed(anchor, nodes, results, draft.shape)
+
+
+def composed(anchor: Tensor | None, nodes: Sequence[Tensor], results: Sequence[Tensor], shape: Shape) -> Region:
+    """The region of an anchor and elementwise nodes, in the graph's order; what is stored is the anchor where its
+    kernel runs no chain on what it has computed, else the results."""
+    if anchor is not None and anchor.primitive.name in PRECEDED:
+        chain, operands = chain_of(nodes, [anchor.inputs[0]], ())
+        return Region(anchor, chain, operands, (anchor,), shape, tuple(nodes))
+    if anchor is not None and anchor.primitive.name not in FOLLOWED:
+        return Region(anchor, Chain.identity(anchor.dtype.name), (), (anchor,), shape)
+    chain, operands = chain_of(nodes, results, () if anchor is None else (anchor,))
+    return Region(anchor, chain, operands, tuple(results), shape, tuple(nodes))
 
 
 def _takes(draft: _Draft) -> bool:

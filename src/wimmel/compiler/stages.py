@@ -16,6 +16,7 @@ from wimmel.compiler.layouts import channels_last
 from wimmel.compiler.planning import compiled, unsupported
 from wimmel.compiler.printing import to_text
 from wimmel.compiler.program import Program
+from wimmel.compiler.recomputation import recomputed
 from wimmel.compiler.regions import regions
 from wimmel.compiler.steps import Place, Schedule, Step
 from wimmel.compiler.targets import Target
@@ -54,7 +55,7 @@ v3 = multiply(v1, v2) : float32; gives v3
     def regions(self) -> str:
         """What is computed together: each region's name, results and elementwise code."""
         lines = []
-        for region in regions(self.graph):
+        for region in recomputed(regions(self.graph), self.graph):
             results = ", ".join(f"{result.dtype} {result.shape}" for result in region.results)
             lines.append(f"{region.name} : {results}" + (f"    # {region.scope}" if region.scope else ""))
             if region.chain.lines:
@@ -65,7 +66,7 @@ v3 = multiply(v1, v2) : float32; gives v3
     def layouts(self) -> str:
         """The values that are stored channels last, with the zeros around them. All else is in C order."""
         chosen = partial(algorithm, target=self.target, precision=self.precision)
-        found = channels_last(regions(self.graph), chosen)
+        found = channels_last(recomputed(regions(self.graph), self.graph), chosen)
         return "\n".join(f"{_named(tensor)} : channels last, halo {halo or 0}" for tensor, halo in found.items())
 
     @property
@@ -79,7 +80,7 @@ v3 = multiply(v1, v2) : float32; gives v3
         program = self._program
         lines = [f"arena {program.arena_bytes:,} bytes, kept {program.kept_bytes:,} bytes"]
         lines[0] += f", for each thread {program.thread_bytes:,} bytes" if program.thread_bytes else ""
-        for title, places in (("kept", program.kept), ("passing", program.passing), ("arena", program.arena)):
+        for title, places in (("kept", program.kept), ("arena", program.arena)):
             for buffer, offset in sorted(places.items(), key=lambda item: item[1]):
                 lines.append(f"{title} {offset:>10} + {buffer.bytes:<10} {buffer.dtype} {buffer.name}".rstrip())
         return "\n".join(lines)

@@ -113,7 +113,7 @@ def batch_norm(
     mean = array.mean(x, over, keepdims=True)
     distance = array.subtract(x, mean)
     var = array.mean(array.square(distance), over, keepdims=True)
-    y = _scaled(array.divide(distance, array.sqrt(array.add(var, eps))), scale, shift)
+    y = _scaled(_over_deviation(distance, var, eps), scale, shift)
     mean = array.reshape(mean, (channels,))
     var = array.reshape(array.multiply(var, count / (count - 1)), (channels,))
     if running_mean is None:
@@ -230,7 +230,12 @@ def group_norm(
 def _standardised(x: Value, axes: tuple[int, ...], eps: float) -> Value:
     distance = array.subtract(x, array.mean(x, axes, keepdims=True))
     var = array.mean(array.square(distance), axes, keepdims=True)
-    return array.divide(distance, array.sqrt(array.add(var, eps)))
+    return _over_deviation(distance, var, eps)
+
+
+def _over_deviation(distance: Value, var: Value, eps: float) -> Value:
+    """Divided by the standard deviation: one division for each of these, rather than for each element."""
+    return array.multiply(distance, array.divide(1, array.sqrt(array.add(var, eps))))
 
 
 def _scaled(y: Value, scale: Value | None, shift: Value | None) -> Value:

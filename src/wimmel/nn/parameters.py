@@ -48,9 +48,7 @@ class Drawn:
     initializer: Initializer
 
     def draw(self, generator: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
-        value = np.asarray(self.initializer(self.shape, generator), dtype=dtype, order="C")
-        value.flags.writeable = False
-        return value
+        return own_copy(self.initializer(self.shape, generator), dtype)
 
 
 @dataclass(frozen=True)

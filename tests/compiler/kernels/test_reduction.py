@@ -211,6 +211,18 @@ def test_other_picture_counts_and_sizes_need_no_other_kernels(halo):
         assert schedules(16, 28, 28) == schedules(1, 160, 160)
 
 
+def test_pictures_that_fill_the_lanes_need_no_other_kernels_for_other_counts():
+    """Scores less a number of each picture, added up: the numbers are neighbours, the scores of a class are not."""
+
+    def schedules(count):
+        scores, numbers = (row_major(Buffer("float32", count * n), (count, n)) for n in (10, 1))
+        result = row_major(Buffer("float32", count), (count,))
+        steps = plan_reduction("sum", DISTANCE, [scores, numbers.stretched((count, 10))], (1,), result, AVX512)
+        return [step.schedule for step in steps]
+
+    assert schedules(64) == schedules(40) == schedules(256)
+
+
 def test_the_kept_axis_fills_the_lanes_where_it_lies_side_by_side():
     x, result = channels_last(4, 32, 14, 14), row_major(Buffer("float32", 32), (32,))
     statistics = plan_reduction("sum", Chain.identity("float32"), [x], (0, 2, 3), result, AVX512)

@@ -212,7 +212,10 @@ def _step(
     if loops.along:
         vectors, rows = 1, accumulators if inner >= 2 * lanes else 1
     else:
-        vectors = min(accumulators, columns // lanes) if "next" in moves[: len(operands)] else 1
+        # where nothing that is reduced has neighbours, columns may be pictures, any number of which find their kernel
+        pairs = zip(loops.strides, moves, strict=False)
+        neighbours = any(move == "next" and any(view[lane + 1 :]) for view, move in pairs)
+        vectors = min(accumulators, columns // lanes) if neighbours else 1
         rows = accumulators // max(vectors, 1)
 
     turn = rows * lanes if loops.along else rows
