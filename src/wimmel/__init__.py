@@ -27,17 +27,17 @@ from wimmel.runtime import (
 
 if TYPE_CHECKING:
     from wimmel import data, derivation, detection, models, nn, report, train
-    from wimmel.detection import find
     from wimmel.nn import inspect, load, receptive_field
     from wimmel.runtime.native import get_num_threads, num_threads, release_memory, set_num_threads
+    from wimmel.runtime.tuning import Tuning, tune
     from wimmel.train import Evaluation, History, Trainer, evaluate, losses, optim, predict, schedules
 
 __version__ = "0.1.0"
 
 _LOADED_WHEN_USED = {
     "wimmel": ("data", "derivation", "detection", "models", "nn", "report", "train"),
-    "wimmel.detection": ("find",),
     "wimmel.nn": ("inspect", "load", "receptive_field"),
+    "wimmel.runtime.tuning": ("Tuning", "tune"),
     "wimmel.runtime.native": ("get_num_threads", "num_threads", "release_memory", "set_num_threads"),
     "wimmel.train": (
         "Evaluation",
@@ -73,6 +73,7 @@ __all__ = [
     "Profile",
     "Tensor",
     "Trainer",
+    "Tuning",
     "__version__",
     "compile",
     "data",
@@ -80,7 +81,6 @@ __all__ = [
     "detection",
     "evaluate",
     "explain",
-    "find",
     "functional",
     "geometry",
     "get_num_threads",
@@ -104,6 +104,7 @@ __all__ = [
     "set_precision",
     "trace",
     "train",
+    "tune",
     "value_and_grad",
 ]
 __all__ += functional.__all__

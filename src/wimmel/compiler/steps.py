@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import groupby
-from typing import Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -148,6 +148,26 @@ class Schedule(Protocol):
 
 
 Argument: TypeAlias = "Place | int"
+Option = TypeVar("Option", covariant=True)
+
+
+@dataclass(frozen=True)
+class Choice(Generic[Option]):
+    """What was decided for a step by its expected time alone: any answer gives the same bits.
+
+    Attributes
+    ----------
+    question : str
+        What is decided, in words that are the same in every process.
+    options : tuple
+        What could be taken; what is expected to be fastest first.
+    taken
+        What was, one of them or one that stands for all sizes of a step.
+    """
+
+    question: str
+    options: tuple[Option, ...]
+    taken: Option
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +207,8 @@ class Step:
     passes : mapping of Buffer to float
         How many times the places in a buffer pass by, where that is not once. With `operations` these are what `costs`
         reckons with.
+    choices : tuple of Choice
+        What its schedule and arguments could have been besides.
     turns : Turns, optional
         The same for all steps that take turns together.
     """
@@ -198,6 +220,7 @@ class Step:
     label: str = ""
     operations: float = 0.0
     passes: Mapping[Buffer, float] = field(default_factory=dict)
+    choices: tuple[Choice, ...] = ()
     turns: Turns | None = None
 
     @cached_property

@@ -35,18 +35,23 @@ class Compiled:
     backend : str
     precision : str or None
         None for that of each call, `get_precision`.
+    tune : bool
+        Whether code is tuned for arguments of each new shape.
     graph : Graph
         The simplified graph of the latest recording.
     """
 
-    def __init__(self, function: Callable[..., Any], backend: str = DEFAULT, precision: str | None = None) -> None:
+    def __init__(
+        self, function: Callable[..., Any], backend: str = DEFAULT, precision: str | None = None, tune: bool = False
+    ) -> None:
         if not callable(function):
             raise TypeError(f"compile was given {function!r}; it takes a function or a module, then example arguments")
         self.function = function
         self.backend = backend
         self.precision = precision
+        self.tune = tune
         self.graph: Graph | None = None
-        self._traces: dict[Any, tuple[Trace, Runner]] = {}
+        self._traces: dict[Any, tuple[Trace, Runner, int]] = {}
         self._shortcuts: dict[Any, _Shortcut] = {}
 
     def __call__(self, *arguments: Any, out: Any = None, **named: Any) -> Any:
@@ -116,19 +121,25 @@ class Compiled:
         precision = self.precision or get_precision()
         key = (structure, precision, tuple((array.shape, array.dtype) for array in arrays))
         entry = self._traces.get(key)
-        if entry is None or not entry[0].is_current():
-            from wimmel.graph.rewrite import simplify
-
+        current = entry is not None and entry[0].is_current()
+        if entry is None or not current or entry[2] != _PREPARATION.count:
             # not under the lock: the function may wait for another thread that calls it too
-            recorded = simplify(trace(self.function, *arguments, **named))
-            entry = (recorded, prepared(recorded.graph, self.backend, stable_inputs(recorded), precision))
+            recorded = entry[0] if entry is not None and current else _simplified(self.function, arguments, named)
+            stable = stable_inputs(recorded)
+            if self.tune and entry is None and self.backend == DEFAULT:
+                from wimmel.runtime.tuning import tune_graph
+
+                values = [*arrays, *(variable.value for variable in recorded.variables)]
+                tune_graph(recorded.graph, stable, precision, values, again=False)
+            number = _PREPARATION.count
+            entry = (recorded, prepared(recorded.graph, self.backend, stable, precision), number)
             self.graph = recorded.graph
             with _lock:
                 self._traces.pop(key, None)
                 while len(self._traces) >= RECORDINGS:
                     self._traces.pop(next(iter(self._traces)))
                 self._traces[key] = entry
-        return entry
+        return entry[:2]
 
 
 @dataclass(frozen=True)
@@ -137,6 +148,22 @@ class _Shortcut:
 
     changes: int
     run: Callable[[np.ndarray], np.ndarray | None]
+
+
+class _Preparation:
+    """How often it became worthwhile to prepare all graphs anew."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+_PREPARATION = _Preparation()
+
+
+def prepare_anew() -> None:
+    """Every graph is prepared anew before it runs again, since that would make other code of it now."""
+    _PREPARATION.count += 1
+    CHANGES.count += 1
 
 
 _lock = threading.Lock()
@@ -154,7 +181,11 @@ if hasattr(os, "register_at_fork"):
 
 
 def compile(
-    function: Callable[..., Any], *examples: Any, backend: str = DEFAULT, precision: str | None = None
+    function: Callable[..., Any],
+    *examples: Any,
+    backend: str = DEFAULT,
+    precision: str | None = None,
+    tune: bool = False,
 ) -> Compiled:
     """A function or module that runs as one graph, recorded anew for each set of argument shapes and dtypes.
 
@@ -170,6 +201,10 @@ def compile(
         Machine code for the whole graph, or the primitives' definitions one after another in NumPy.
     precision : {"fast", "exact"}, optional
         How machine code may compute convolutions; that of each call, `get_precision`, if not given.
+    tune : bool, default False
+        Whether the first call with arguments of new shapes also times alternatives of the code, for some seconds, and
+        takes what is fastest on this machine: see `wimmel.tune`. Results are the same. What was tuned before, also by
+        earlier processes, is known and takes no time.
 
     Returns
     -------
@@ -187,10 +222,16 @@ def compile(
     array([2., 4., 6.])
     """
     check(backend)
-    compiled = Compiled(function, backend, None if precision is None else checked(precision))
+    compiled = Compiled(function, backend, None if precision is None else checked(precision), tune)
     if examples:
         compiled.record(*examples)
     return compiled
+
+
+def _simplified(function: Callable[..., Any], arguments: Any, named: Any) -> Trace:
+    from wimmel.graph.rewrite import simplify
+
+    return simplify(trace(function, *arguments, **named))
 
 
 def _destinations(out: Any, traced: Trace) -> list[np.ndarray | None]:

@@ -46,7 +46,7 @@ def explain(function: Callable[..., Any], *examples: Any, **named: Any) -> Expla
     from wimmel.compiler.stages import Explanation
     from wimmel.compiler.targets import host
 
-    traced = _recorded(function, examples, named)
+    traced = recorded(function, examples, named)
     return Explanation(traced.graph, host(), stable_inputs(traced), get_precision())
 
 
@@ -135,13 +135,13 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     from wimmel.runtime.native import NativeRunner
 
     rounds = at_least(rounds, 1, "rounds")
-    traced = _recorded(function, examples, named)
+    traced = recorded(function, examples, named)
     reason = planning.unsupported(traced.graph)
     if reason:
         raise ValueError(f"there is no machine code to be timed: the graph holds {reason}")
     program = planning.compiled(traced.graph, host(), stable_inputs(traced), get_precision())
     run = NativeRunner(program)
-    values = [*_arrays(examples, named), *(variable.value for variable in traced.variables)]
+    values = [*arrays_of(examples, named), *(variable.value for variable in traced.variables)]
     seconds, rates = [float("inf")] * len(program.steps), machine.rates()
     for left in range(min(TURNS, rounds), 0, -1):
         share = -(-rounds // left)
@@ -152,11 +152,12 @@ def profile(function: Callable[..., Any], *examples: Any, rounds: int = 20, **na
     return Profile(tuple(zip(labels, seconds, strict=True)), costs.expected(program, rates))
 
 
-def _arrays(examples: tuple[Any, ...], named: dict[str, Any]) -> list[np.ndarray]:
+def arrays_of(examples: tuple[Any, ...], named: dict[str, Any]) -> list[np.ndarray]:
+    """The arrays among the arguments, in the order of the graph's inputs."""
     return [as_operands([leaf], "the function")[0] for leaf in flatten((examples, named))[0]]
 
 
-def _recorded(function: Callable[..., Any], examples: tuple[Any, ...], named: dict[str, Any]) -> Trace:
+def recorded(function: Callable[..., Any], examples: tuple[Any, ...], named: dict[str, Any]) -> Trace:
     """The function recorded, by the compiled function itself if it is one."""
     compiled = function if isinstance(function, Compiled) else Compiled(function, "reference")
     return compiled.record(*examples, **named)

@@ -15,7 +15,7 @@ from wimmel.compiler.kernels import convolution
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.convolution import chosen_block, conforms, plan_convolution
 from wimmel.compiler.kernels.microkernel import Block
-from wimmel.compiler.steps import Buffer, Place, row_major
+from wimmel.compiler.steps import Buffer, Choice, Place, row_major
 from wimmel.compiler.targets import KNOWN
 from wimmel.graph import primitives
 
@@ -77,7 +77,7 @@ def test_neither_the_block_nor_the_other_pictures_change_bits(monkeypatch):
     assert np.array_equal(convolved(x[1:2], weight, settings, target), expected[1:2])
     for pixels, vectors, lanes in ((1, 1, 16), (3, 4, 16), (6, 2, 8), (14, 1, 4), (28, 1, 16)):
         block = Block(pixels, vectors, lanes, "f32", unroll=3)
-        monkeypatch.setattr(convolution, "chosen_block", lambda *_, block=block: block)
+        monkeypatch.setattr(convolution, "chosen_block", lambda *_, block=block: Choice("block", (block,), block))
         assert np.array_equal(convolved(x, weight, settings, target), expected)
 
 
@@ -114,7 +114,7 @@ def test_a_sum_of_nothing_is_zero():
 
 def test_a_block_is_chosen_once_for_all_sizes():
     target = KNOWN["avx512"]
-    assert chosen_block("a test's", target, "f32", 32, 7) is chosen_block("a test's", target, "f32", 32, 56)
+    assert chosen_block("a test's", target, "f32", 32, 7).taken is chosen_block("a test's", target, "f32", 32, 56).taken
 
 
 def test_operands_that_an_epilogue_can_read():

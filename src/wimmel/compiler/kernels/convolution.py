@@ -7,14 +7,14 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from wimmel.compiler.alternatives import chosen
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.depthwise import few_in_groups, plan_depthwise
 from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.loops import taps_within
-from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, block_for, turns, zeros
+from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, blocks_for, turns, zeros
 from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
-from wimmel.compiler.steps import KIND_OF, Place, Step, bytes_of
+from wimmel.compiler.steps import KIND_OF, Argument, Choice, Place, Step, bytes_of
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
@@ -115,10 +115,6 @@ def plan_convolution(
     shape = results[0].shape
     if 0 in shape:
         return []
-    if few_in_groups(groups, weight.shape[1], weight.shape[0] // groups, target.lanes(x.kind)):
-        return plan_depthwise(
-            x, weight, results, chain, operands, stride, padding, dilation, target, label, by_group
-        )  # fmt: skip
     axes = len(shape) - 2
     sizes, weight = three(shape[2:], 1), with_three_axes(weight)
     stride, dilation = three(stride, 1), three(dilation, 1)
@@ -131,12 +127,14 @@ def plan_convolution(
     if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
         sizes, x, results, operands = in_one_row(sizes, x, results, operands)
     pictures = results[0].shape[0]
-    key = (target, x.kind, groups, channels, outputs, weight.shape[2:], stride, dilation)
+    key = f"{x.kind} convolution, {groups} groups, {channels} to {outputs} channels, taps {weight.shape[2:]}, "
+    key += f"stride {stride}, dilation {dilation}"
     columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
     if groups == 1 and few(outputs, channels, columns, weight.shape[2:], stride, dilation, target.lanes(x.kind)):
         return plan_few_outputs(x, weight, results, chain, operands, stride, dilation, target, label, inside)
     length = math.prod(weight.shape[1:])
-    block = chosen_block(key, target, x.kind, outputs, sizes[2], length, stride[2] * columns)
+    choice = chosen_block(key, target, x.kind, outputs, sizes[2], length, stride[2] * columns)
+    block = choice.taken
     by_output, by_channel, *by_tap = weight.strides
     grouped = Place(
         weight.buffer,
@@ -151,34 +149,35 @@ def plan_convolution(
     )
     panel = length * block.outputs
     return [
-        *steps, _step(schedule, x, packed, 0, panel, 0, results, operands, pictures, sizes, target, label, inside)
+        *steps,
+        _step(schedule, choice, x, packed, 0, panel, 0, results, operands, pictures, sizes, target, label, inside),
     ]  # fmt: skip
-
-
-_CHOSEN: dict[object, Block] = {}
 
 
 def chosen_block(
     key: object, target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0
-) -> Block:
-    """The block that this process chose when it first met the key: other sizes of pictures then find their kernel
-    compiled. No bits depend on it."""
-    return _CHOSEN.setdefault(key, block_for(target, kind, outputs, pixels, length, apart))
+) -> Choice[Block]:
+    """The block that tuning found for the key, or that this process chose when it first met it: other sizes of pictures
+    then find their kernel compiled. No bits depend on it."""
+    options = blocks_for(target, kind, outputs, pixels, length, apart)
+    return chosen(f"block of {key}", options, target, lasting=True)
 
 
 def plan_products(
     a: Place, packed: Place, by_picture: int, results: Sequence[Place], chain: Chain, operands: Sequence[Place],
-    pictures: int, pixels: int, inner: int, outputs: int, block: Block, target: Target, label: str,
+    pictures: int, pixels: int, inner: int, outputs: int, choice: Choice[Block], target: Target, label: str,
 ) -> Step:  # fmt: skip
     """The step of matrix products: views are pictures of one row, (pictures, inner or outputs, 1, 1, pixels), and the
     packed matrix of the next picture lies `by_picture` elements further."""
     ones = (1, 1, 1)
     schedule = ConvolutionSchedule(
-        block, 1, 0, outputs, ones, ones, ones, a.strides[4], a.strides[1], False, chain, (), ()
+        choice.taken, 1, 0, outputs, ones, ones, ones, a.strides[4], a.strides[1], False, chain, (), ()
     )
     sizes = (1, 1, pixels)
-    panel = inner * block.outputs
-    return _step(schedule, a, packed, by_picture, panel, inner, results, operands, pictures, sizes, target, label)
+    panel = inner * choice.taken.outputs
+    return _step(
+        schedule, choice, a, packed, by_picture, panel, inner, results, operands, pictures, sizes, target, label
+    )
 
 
 def three(values: Sequence, missing: object) -> tuple:
@@ -228,9 +227,9 @@ def in_one_row(
 
 
 def _step(
-    schedule: ConvolutionSchedule, x: Place, packed: Place, by_picture: int, panel: int, inner: int,
-    results: Sequence[Place], operands: Sequence[Place], pictures: int, sizes: Shape, target: Target, label: str,
-    inside: Shape = (0, 0, 1, 1),
+    schedule: ConvolutionSchedule, of_block: Choice[Block], x: Place, packed: Place, by_picture: int, panel: int,
+    inner: int, results: Sequence[Place], operands: Sequence[Place], pictures: int, sizes: Shape, target: Target,
+    label: str, inside: Shape = (0, 0, 1, 1),
 ) -> Step:  # fmt: skip
     """The step, with what the views and the sizes decide filled into its schedule."""
     block = schedule.block
@@ -255,7 +254,8 @@ def _step(
     written = rows_of_task * columns * schedule.groups * schedule.outputs
     weights = schedule.groups * blocks * panel * (pictures if by_picture else 1)
     read, written, weights = (number * bytes_of(block.kind) for number in (read, written, weights))
-    at_once = units_of_chunk(units, read, written, weights, parts, target)
+    of_chunk = chunk_choice(units, read, written, weights, parts, target)
+    at_once = of_chunk.taken
     chunks = -(-units // at_once)
     numbers = [units, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
     numbers += [at_once, *inside]
@@ -274,7 +274,8 @@ def _step(
     summed = length * turns(block, schedule.outputs, width, length, target)
     epilogue = width * -(-schedule.outputs // block.lanes) * (schedule.chain.work + len(results) + len(operands))
     operations = pictures * rows * schedule.groups * (summed + epilogue)
-    return Step(schedule, (x, packed, *results, *operands, *numbers), buffers, tasks, label, operations, passes)
+    arguments: tuple[Argument, ...] = (x, packed, *results, *operands, *numbers)
+    return Step(schedule, arguments, buffers, tasks, label, operations, passes, (of_block, of_chunk))
 
 
 def units_of_chunk(units: int, read: int, written: int, weights: int, parts: int, target: Target) -> int:
@@ -298,6 +299,17 @@ def units_of_chunk(units: int, read: int, written: int, weights: int, parts: int
     by_chunk = units * read + weights * (chunks if weights > room else 1)
     by_part = units * read * (parts if units * read > room else 1) + weights
     return -(-units // chunks) if by_chunk <= by_part else units
+
+
+def chunk_choice(units: int, read: int, written: int, weights: int, parts: int, target: Target) -> Choice[int]:
+    """As `units_of_chunk` says; or all units at once, or such as the second-level cache holds in whole or part."""
+    room, unit = target.l2_bytes, max(read + written, 1)
+    sizes = [units, *(max(1, min(units, share // unit)) for share in (room // 4, room // 2, room, 2 * room))]
+    expected = units_of_chunk(units, read, written, weights, parts, target)
+    even = (-(-units // -(-units // size)) for size in sizes)
+    options = tuple(dict.fromkeys((expected, *even))) if parts > 1 else (expected,)
+    question = f"units at once, of {units} that read {read} and write {written} bytes, {parts} parts of {weights} bytes"
+    return chosen(question, options, target)
 
 
 def together(block: Block, blocks: int, target: Target) -> int:

@@ -95,12 +95,14 @@ def plan_matmul(
         count = len(results)
         steps.append(plan_few_rows(first, single, matrices[:count], chain, matrices[count:], target, label))
     else:
-        block = chosen_block((target, a.kind, inner, columns), target, a.kind, columns, rows, inner, by_row)
-        packed, by_batch, packing = _packed(b, shared, block, target)
+        key = f"{a.kind} products, {inner} by {columns}"
+        choice = chosen_block(key, target, a.kind, columns, rows, inner, by_row)
+        packed, by_batch, packing = _packed(b, shared, choice.taken, target)
         steps += packing
+        pictures = math.prod(batch)
         steps.append(
             plan_products(
-                left, packed, by_batch, views, chain, read, math.prod(batch), rows, inner, columns, block, target, label
+                left, packed, by_batch, views, chain, read, pictures, rows, inner, columns, choice, target, label
             )
         )
     for place, outcome in zip(results, written, strict=True):

@@ -65,6 +65,12 @@ WORTH = {1: 0.9, 2: 1.0, 3: 0.97, 4: 0.96}
 MOST = 28
 """Pixels of a block."""
 
+UNROLLS = (8, 4)
+"""Steps of k in one turn of the loop: of small blocks, and of large ones."""
+
+OTHER = 1.01
+"""How much longer a block is expected to take with the other number of steps."""
+
 IN_FLIGHT = 9
 """Products under way at once that hide the latency of a multiply-add."""
 
@@ -73,8 +79,10 @@ WAY, WAYS = 4096, 8
 
 
 @cache
-def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0) -> Block:
-    """The block that takes the least time for so many outputs and pixels in a row.
+def blocks_for(
+    target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0
+) -> tuple[Block, ...]:
+    """Blocks for so many outputs and pixels in a row, the one that should take the least time first.
 
     Every accumulator is a register; one more holds the broadcast element, and one for each vector of b.
 
@@ -97,12 +105,24 @@ def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int 
     beside = MOST if apart == 0 else WAY // math.gcd(apart * bytes_of(kind), WAY) * WAYS
     spare = 1 if target.has_fma else 2
     blocks = [
-        Block(rows, vectors, lanes, kind, 8 if rows * vectors <= 16 else 4)
+        Block(rows, vectors, lanes, kind, unroll)
         for vectors in WORTH
-        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST, pixels) + 1)
+        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST) + 1)
+        for unroll in UNROLLS
         if vectors <= needed and (vectors == 1 or rows <= beside)
     ]
-    return min(blocks, key=lambda block: (turns(block, outputs, pixels, length, target), -block.pixels, block.vectors))
+
+    def rank(block: Block) -> tuple[bool, float, int, int]:
+        usual = UNROLLS[0] if block.pixels * block.vectors <= 16 else UNROLLS[1]
+        time = turns(block, outputs, pixels, length, target) * (1.0 if block.unroll == usual else OTHER)
+        return block.pixels > pixels, time, -block.pixels, block.vectors
+
+    return tuple(sorted(blocks, key=rank))
+
+
+def block_for(target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0) -> Block:
+    """The first of `blocks_for`."""
+    return blocks_for(target, kind, outputs, pixels, length, apart)[0]
 
 
 def turns(block: Block, outputs: int, pixels: int, length: int, target: Target) -> float:

@@ -8,7 +8,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from wimmel.compiler.alternatives import chosen
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.convolution import padded, three, with_three_axes
 from wimmel.compiler.kernels.microkernel import FEWEST, MOST, WORTH, Block
@@ -17,7 +19,7 @@ from wimmel.compiler.kernels.winograd_costs import WEIGHTS, operations, tiles_al
 from wimmel.compiler.kernels.winograd_kernel import WinogradKernel, WinogradWeightsKernel
 from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
 from wimmel.compiler.language import Function
-from wimmel.compiler.steps import Argument, Buffer, Place, Step, bytes_of
+from wimmel.compiler.steps import Argument, Buffer, Choice, Place, Step, bytes_of
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
@@ -135,7 +137,8 @@ def plan_winograd(
     pictures, _, depth, height, width = results[0].shape
     down, across = (tiles_along(size, tile, apart) for size, apart in zip((height, width), dilation[1:], strict=True))
     tiles = pictures * depth * down * across
-    block = _block(target, kind, outputs, planes * channels, tile, tiles)
+    of_block = _block(target, kind, outputs, planes * channels, tile, tiles)
+    block = of_block.taken
     weights, plane, steps = _transformed_weights(weight, block, tile, target)
 
     lanes = target.lanes(kind)
@@ -147,7 +150,8 @@ def plan_winograd(
         tuple((place.strides[4], 1) for place in results),
     )  # fmt: skip
     blocks = -(-outputs // block.outputs)
-    together, of_part, turn = _shares(schedule, blocks, tiles, target)
+    of_tiles = _tiles_at_once(schedule, tiles, target)
+    together, of_part, turn = _shares(schedule, of_tiles.taken, blocks, tiles, target)
     groups_of_tiles = -(-tiles // together)
     rows = max(together, FEWEST)
     data_plane, products_plane = apart(rows * schedule.row), apart(rows * turn * block.outputs)
@@ -163,7 +167,8 @@ def plan_winograd(
     parts = -(-blocks // of_part)
     work = operations(tile, tiles, planes, channels, outputs, target, parts)
     passes = {x.buffer: parts, weights.buffer: groups_of_tiles if weights.bytes > target.l2_bytes // 2 else 1}
-    return [*steps, Step(schedule, arguments, written, groups_of_tiles * parts, label, work, passes)]
+    choices = (of_block, of_tiles)
+    return [*steps, Step(schedule, arguments, written, groups_of_tiles * parts, label, work, passes, choices)]
 
 
 def _transformed_weights(weight: Place, block: Block, tile: int, target: Target) -> tuple[Place, int, list[Step]]:
@@ -190,18 +195,15 @@ def apart(elements: int) -> int:
     return LINE * (lines + (lines + 1) % 2)
 
 
-_CHOSEN: dict[object, Block] = {}
-
-
-def _block(target: Target, kind: str, outputs: int, channels: int, tile: int, tiles: int) -> Block:
+def _block(target: Target, kind: str, outputs: int, channels: int, tile: int, tiles: int) -> Choice[Block]:
     """As `convolution.chosen_block` says, one for all sizes of pictures."""
-    key = (target, kind, outputs, channels, tile)
-    if key not in _CHOSEN:
-        _CHOSEN[key] = _best_block(target, kind, outputs, tiles)
-    return _CHOSEN[key]
+    question = f"block of {kind} convolution by tiles of {tile}x{tile}, {channels} to {outputs} channels"
+    return chosen(question, _blocks(target, kind, outputs, tiles), target, lasting=True)
 
 
-def _best_block(target: Target, kind: str, outputs: int, tiles: int) -> Block:
+@cache
+def _blocks(target: Target, kind: str, outputs: int, tiles: int) -> tuple[Block, ...]:
+    """The one that should take the least time first."""
     lanes = target.lanes(kind)
     while lanes > 1 and lanes // 2 >= outputs:
         lanes //= 2
@@ -211,28 +213,36 @@ def _best_block(target: Target, kind: str, outputs: int, tiles: int) -> Block:
         return -(-needed // vectors) * (rows * vectors + 1) / WORTH[vectors] * -(-tiles // rows)
 
     choices = [
-        (time(vectors, rows), -rows, vectors)
+        (rows > max(tiles, FEWEST), time(vectors, rows), -rows, vectors)
         for vectors in WORTH
-        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST, max(tiles, FEWEST)) + 1)
+        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST) + 1)
         if vectors <= needed and rows >= min(FEWEST, (target.registers - spare - vectors) // vectors)
     ]
-    _, rows, vectors = min(choices)
-    return Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4)
+    return tuple(
+        Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4) for *_, rows, vectors in sorted(choices)
+    )
 
 
-def _shares(schedule: WinogradSchedule, blocks: int, tiles: int, target: Target) -> tuple[int, int, int]:
-    """How many tiles a task takes, how many blocks of outputs, and how many of these are multiplied before they are
-    transformed back: data and products stay in the second-level cache, unless weights come from further than the third
-    and should be used often."""
+def _tiles_at_once(schedule: WinogradSchedule, tiles: int, target: Target) -> Choice[int]:
+    """How many tiles a task takes: data and products stay in the second-level cache, unless weights come from further
+    than the third and should be used often."""
     block, item = schedule.block, bytes_of(schedule.block.kind)
     taps = TRANSFORMS[schedule.tile].n ** 2
-    data, products = taps * schedule.row * item, taps * block.outputs * item
     if taps * schedule.planes * schedule.channels * schedule.outputs * item > target.l3_bytes:
-        together = MANY_TILES // block.pixels * block.pixels
+        most = MANY_TILES
     else:
-        most = min(target.l2_bytes // (3 * data), tiles // ENOUGH_TASKS)
-        together = max(1, most // block.pixels) * block.pixels
-    together = min(together, tiles)
+        most = min(target.l2_bytes // (3 * taps * schedule.row * item), tiles // ENOUGH_TASKS)
+    sizes = (min(max(1, number // block.pixels) * block.pixels, tiles) for number in (most, most // 2, 2 * most))
+    question = f"tiles at once, of {tiles} of {schedule.tile}x{schedule.tile}, "
+    question += f"{schedule.planes * schedule.channels} to {schedule.outputs} channels, in blocks of {block.pixels}"
+    return chosen(question, tuple(dict.fromkeys(sizes)), target)
+
+
+def _shares(schedule: WinogradSchedule, together: int, blocks: int, tiles: int, target: Target) -> tuple[int, int, int]:
+    """How many tiles a task takes, how many blocks of outputs, and how many of these are multiplied before they are
+    transformed back, so that products stay in the second-level cache."""
+    block = schedule.block
+    products = TRANSFORMS[schedule.tile].n ** 2 * block.outputs * bytes_of(block.kind)
     groups = -(-tiles // together)
     parts = max(1, min(-(-ENOUGH_TASKS // groups), blocks * block.outputs // PART))
     of_part = -(-blocks // parts)

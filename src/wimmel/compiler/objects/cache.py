@@ -6,6 +6,8 @@ another one, or is ``off``: then nothing is kept. Without a folder that can be w
 compiled anew in each process.
 
     entry = magic, key: 32 bytes, length: u64, SHA-256 of the object: 32 bytes, object
+
+Small texts that belong to a version of the compiler lie beside them, as they are.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ DAY = 86400.0
 
 _MAGIC = b"wimmel object 1\n"
 _HEAD = struct.Struct(f"<{len(_MAGIC)}s32sQ32s")
+TEXT = ".json"
 _SUFFIX, _UNFINISHED, _PRUNED = ".object", ".unfinished", "pruned"
-_OURS = re.compile(r"[0-9a-f]{64}(\.object|\.[0-9a-f]{16}\.unfinished)")
+_OURS = re.compile(r"[0-9a-f]{64}(\.object|\.json|\.[0-9a-f]{16}\.unfinished)")
 _PRUNE_AFTER_BYTES = LIMIT_BYTES // 8
 _written = 0
 """Bytes this process has written since it last looked whether the folder is too large."""
@@ -72,23 +75,54 @@ def write(objects: Mapping[bytes, bytes]) -> None:
     place = folder()
     if place is None or not objects:
         return
-    try:
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError:
-        return
-    opened = _Folder.open(place)
+    opened = _created(place)
     if opened is None:
         return
     with opened:
         try:
             for key, content in objects.items():
-                opened.put(key, content)
+                head = _HEAD.pack(_MAGIC, key, len(content), hashlib.sha256(content).digest())
+                opened.put(key.hex() + _SUFFIX, head + content)
                 _written += _HEAD.size + len(content)
             if _written > _PRUNE_AFTER_BYTES or opened.age(_PRUNED) > DAY:
                 opened.prune(LIMIT_BYTES)
                 _written = 0
         except OSError:
             return  # read-only, full, or gone by now
+
+
+def read_text(name: str) -> str | None:
+    """The text of that name, if there is one; what is no UTF-8 in it is replaced."""
+    place = folder()
+    opened = _Folder.open(place) if place is not None else None
+    if opened is None:
+        return None
+    with opened:
+        content = opened.content(name)
+    return None if content is None else content.decode(errors="replace")
+
+
+def write_text(name: str, text: str) -> None:
+    """Keeps a text, if that can be done. Its name is 64 hexadecimal digits, then `TEXT`."""
+    assert _OURS.fullmatch(name), name
+    place = folder()
+    opened = _created(place) if place is not None else None
+    if opened is None:
+        return
+    with opened:
+        try:
+            opened.put(name, text.encode())
+        except OSError:
+            return
+
+
+def _created(place: Path) -> _Folder | None:
+    """The folder, made if it is missing and can be made."""
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return _Folder.open(place)
 
 
 class _Folder:
@@ -131,7 +165,11 @@ class _Folder:
 
     def entry(self, key: bytes) -> bytes | None:
         """The object of a key, or None where there is no sound entry."""
-        name = key.hex() + _SUFFIX
+        content = self.content(key.hex() + _SUFFIX)
+        return None if content is None else _checked(key, content)
+
+    def content(self, name: str) -> bytes | None:
+        """What a file of this user's holds, which counts as just used; None where there is none."""
         try:
             file = self._open(name, os.O_RDONLY)
         except OSError:
@@ -148,17 +186,16 @@ class _Folder:
             os.close(file)
         if time.time() - status.st_mtime > DAY:
             self._touch(name)
-        return _checked(key, content)
+        return content
 
-    def put(self, key: bytes, content: bytes) -> None:
-        """Writes an entry under a name of its own, which it then exchanges for the right one."""
-        head = _HEAD.pack(_MAGIC, key, len(content), hashlib.sha256(content).digest())
-        unfinished = f"{key.hex()}.{os.urandom(8).hex()}{_UNFINISHED}"
+    def put(self, name: str, content: bytes) -> None:
+        """Writes a file under a name of its own, which it then exchanges for the right one."""
+        unfinished = f"{name[:64]}.{os.urandom(8).hex()}{_UNFINISHED}"
         file = self._open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
         try:
             with os.fdopen(file, "wb") as stream:
-                stream.write(head + content)
-            self._rename(unfinished, key.hex() + _SUFFIX)
+                stream.write(content)
+            self._rename(unfinished, name)
         except BaseException:
             self._remove(unfinished)
             raise
@@ -183,7 +220,7 @@ class _Folder:
                 status = self._status(name)
             except OSError:
                 continue  # another process was faster
-            if name.endswith(_SUFFIX):
+            if not name.endswith(_UNFINISHED):
                 entries.append((status.st_mtime, status.st_size, name))
             elif time.time() - status.st_mtime > DAY / 24:
                 self._remove(name)
