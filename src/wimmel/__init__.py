@@ -27,6 +27,7 @@ from wimmel.runtime import (
 
 if TYPE_CHECKING:
     from wimmel import data, derivation, detection, models, nn, report, train
+    from wimmel.detection import find
     from wimmel.nn import inspect, load, receptive_field
     from wimmel.runtime.native import get_num_threads, num_threads, release_memory, set_num_threads
     from wimmel.runtime.tuning import Tuning, tune
@@ -36,6 +37,7 @@ __version__ = "0.1.0"
 
 _LOADED_WHEN_USED = {
     "wimmel": ("data", "derivation", "detection", "models", "nn", "report", "train"),
+    "wimmel.detection": ("find",),
     "wimmel.nn": ("inspect", "load", "receptive_field"),
     "wimmel.runtime.tuning": ("Tuning", "tune"),
     "wimmel.runtime.native": ("get_num_threads", "num_threads", "release_memory", "set_num_threads"),
@@ -81,6 +83,7 @@ __all__ = [
     "detection",
     "evaluate",
     "explain",
+    "find",
     "functional",
     "geometry",
     "get_num_threads",

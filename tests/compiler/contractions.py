@@ -84,6 +84,15 @@ def drawn_case(random: np.random.Generator) -> Case:
     )
 
 
+def drawn_groups(random: np.random.Generator) -> Case:
+    """The same in groups of few channels and outputs."""
+    drawn, groups = drawn_case(random), int(random.choice([2, 3, 4, 5, 9, 17]))
+    inputs, outputs = int(random.choice([1, 2, 3, 4, 5, 8, 16])), int(random.choice([1, 2, 4, 8]))
+    (pictures, _, *sizes), kernel = drawn.x, drawn.weight[2:]
+    shape = (pictures, groups * inputs, *sizes)
+    return Case(shape, (groups * outputs, inputs, *kernel), {**drawn.settings, "groups": groups})
+
+
 def small(random: np.random.Generator, shape: tuple[int, ...], dtype: str) -> np.ndarray:
     """Whole numbers, whose products and sums are exact."""
     return random.integers(-4, 5, shape).astype(dtype)

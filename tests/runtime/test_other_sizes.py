@@ -36,6 +36,7 @@ CONVOLUTIONS = {
     "1x1": lambda: nn.Conv2d(32, 48, 1),
     "dilated": lambda: nn.Conv2d(16, 16, 3, padding=2, dilation=2),
     "grouped": lambda: nn.Conv2d(32, 32, 3, padding=1, groups=4),
+    "groups of few channels": lambda: nn.Conv2d(32, 32, 3, padding=1, groups=8),
     "depthwise": lambda: nn.Conv2d(32, 32, 3, padding=1, groups=32),
     "transposed": lambda: nn.ConvTranspose2d(16, 8, 4, stride=2, padding=1),
 }
@@ -48,7 +49,7 @@ def test_a_convolution_meets_other_pictures(name: str, from_now_on: Callable[[],
     reference = wm.compile(net, backend="reference")
     net(picture(1, channels, 32, 32))
     from_now_on()
-    for x in (picture(5, channels, 32, 32), picture(2, channels, 40, 52), picture(1, channels, 96, 64)):
+    for x in (picture(5, channels, 32, 32), picture(2, channels, 40, 49), picture(1, channels, 96, 64)):
         np.testing.assert_allclose(net(x), reference(x), rtol=1e-3, atol=1e-4)
 
 

@@ -53,7 +53,7 @@ def _input_gradient(planner: Planner, region: Region) -> None:
     if planner.algorithm(anchor) == "overlap-add":
         plan = kernels.overlap_add.plan_overlap_add
     elif _is_depthwise(anchor):
-        plan = kernels.depthwise.plan_depthwise_input_gradient
+        plan = kernels.depthwise_gradient.plan_depthwise_input_gradient
     planner.add(
         plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )

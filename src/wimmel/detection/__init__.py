@@ -1,4 +1,4 @@
-"""Finding things in pictures: boxes, annotations in and out, how good finds are."""
+"""Finding things in pictures: boxes, annotations in and out, how good finds are, templates."""
 
 from wimmel.detection.annotations import AnnotationError, Problem, SceneSet, read_annotations, write_boxes
 from wimmel.detection.boxes import (
@@ -12,6 +12,7 @@ from wimmel.detection.boxes import (
     to_centre_size,
     to_left_top_size,
 )
+from wimmel.detection.correlation import match_template
 from wimmel.detection.finds import Finds, Scene
 from wimmel.detection.metrics import (
     COCO_OVERLAPS,
@@ -20,22 +21,28 @@ from wimmel.detection.metrics import (
     precision_recall,
     recall_at,
 )
+from wimmel.detection.searching import Finder, find
+from wimmel.detection.templates import Template
 
 __all__ = [
     "COCO_OVERLAPS",
     "AnnotationError",
+    "Finder",
     "Finds",
     "PrecisionRecall",
     "Problem",
     "Scene",
     "SceneSet",
+    "Template",
     "areas",
     "as_boxes",
     "average_precision",
     "clip",
+    "find",
     "from_centre_size",
     "from_left_top_size",
     "iou",
+    "match_template",
     "non_maximum_suppression",
     "precision_recall",
     "read_annotations",

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from compiler.contractions import EPILOGUES, case, convolved, drawn_groups, run, run_input_gradient
 from compiler.machine import at, run_steps
 from wimmel.compiler.chain import Chain, Line
-from wimmel.compiler.kernels.depthwise import plan_depthwise, plan_depthwise_input_gradient
+from wimmel.compiler.kernels.depthwise import few_in_groups, plan_depthwise
+from wimmel.compiler.kernels.depthwise_gradient import plan_depthwise_input_gradient
 from wimmel.compiler.kernels.depthwise_weights import plan_depthwise_weight_gradient
 from wimmel.compiler.kernels.input_gradient import input_gradient_halo
-from wimmel.compiler.steps import Buffer, Place, row_major
+from wimmel.compiler.steps import KIND_OF, Buffer, Place, row_major
 from wimmel.compiler.targets import KNOWN, Target
 from wimmel.geometry import Pairs, output_sizes
 from wimmel.graph import primitives
@@ -205,6 +207,41 @@ def test_mixed_dtypes_compute_in_the_wider():
     found = forward(x.astype("float64"), w.astype("float32"), geometry, KNOWN["avx2"])
     assert found.dtype == np.float64
     assert_close(found, expected, 9)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_drawn_groups_of_few_channels_give_what_the_definition_gives(target):
+    random, planned = np.random.default_rng(8), set()
+    for seed in range(40 if target.name == "avx512" else 20):
+        drawn, dtype = drawn_groups(random), "float64" if seed % 4 == 3 else "float32"
+        run(drawn, dtype, EPILOGUES[seed % len(EPILOGUES)], target, seed)
+        run_input_gradient(drawn, dtype, EPILOGUES[seed % len(EPILOGUES)], target, seed)
+        inputs, outputs = drawn.weight[1], drawn.weight[0] // drawn.settings["groups"]
+        planned.add(few_in_groups(drawn.settings["groups"], inputs, outputs, target.lanes(KIND_OF[dtype])))
+    assert planned == {True, False}
+
+
+GROUPS = {
+    "ResNeXt": case((2, 64, 9, 14), 64, (3, 3), padding=1, groups=16),
+    "pointwise": case((1, 48, 9, 7), 24, (1, 1), groups=12),
+    "two vectors of channels for one of outputs": case((1, 96, 7, 9), 48, (3, 3), padding=1, groups=24),
+    "fewer outputs than lanes": case((1, 12, 7, 9), 12, (3, 3), stride=2, padding=1, groups=3),
+    "looped taps": case((1, 16, 30, 31), 16, (17, 19), padding=8, groups=4),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_that_networks_have(name):
+    run(GROUPS[name], "float32", "bias relu", KNOWN["avx512"], 0)
+    run(GROUPS[name], "float32", "residual", KNOWN["sse4.2"], 1)
+
+
+def test_bits_of_groups_do_not_depend_on_vector_width():
+    random = np.random.default_rng(9)
+    x, w = random_array(random, (1, 40, 13, 12)), random_array(random, (20, 8, 3, 3))
+    settings = case(x.shape, 20, (3, 3), padding=1, groups=5).settings
+    wide, narrow = (convolved(x, w, settings, KNOWN[name]) for name in ("avx512", "avx2"))
+    assert few_in_groups(5, 8, 4, KNOWN["avx2"].lanes("f32")) and np.array_equal(wide, narrow)
 
 
 def test_nothing_to_convolve():

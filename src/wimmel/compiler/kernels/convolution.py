@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 from wimmel.compiler.alternatives import chosen
 from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.depthwise import few_in_groups, plan_depthwise
 from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.loops import taps_within
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, blocks_for, turns, zeros
@@ -115,6 +116,10 @@ def plan_convolution(
     shape = results[0].shape
     if 0 in shape:
         return []
+    if few_in_groups(groups, weight.shape[1], weight.shape[0] // groups, target.lanes(x.kind)):
+        return plan_depthwise(
+            x, weight, results, chain, operands, stride, padding, dilation, target, label, by_group
+        )  # fmt: skip
     axes = len(shape) - 2
     sizes, weight = three(shape[2:], 1), with_three_axes(weight)
     stride, dilation = three(stride, 1), three(dilation, 1)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.depthwise import each_vector
+from wimmel.compiler.kernels.depthwise_kernel import each_vector
 from wimmel.compiler.kernels.loops import digits_of, next_digits
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture

@@ -1,0 +1,277 @@
+"""The kernel of convolutions in groups of few channels, above all of one each: depthwise. Lanes run over the outputs of
+several groups; a block of neighbouring pixels stays in registers while the inputs that it looks at pass by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from wimmel.compiler.chain import Chain
+from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
+from wimmel.compiler.steps import KIND_OF
+from wimmel.compiler.targets import Target
+from wimmel.graph.tensor import Shape
+
+UNROLLED = 768
+"""Multiply-adds of a block that are written out; of larger ones the taps are looped over."""
+
+
+@dataclass(frozen=True)
+class DepthwiseSchedule:
+    """What the code depends on; there are always three spatial axes.
+
+    Attributes
+    ----------
+    dtype : str
+        Of the input. Products are of the dtype of the chain's first input.
+    inputs, outputs : int
+        Channels of a group, and outputs: one each in depthwise convolution.
+    taps, stride, dilation : (int, int, int)
+    rows, columns : int
+        Outputs of a block.
+    lanes, channels : int
+        Outputs in a vector, and of all groups together. Where there are fewer than lanes, these are masked; else a last
+        vector overlaps the one before.
+    column : int
+        Elements from one column of the input to the next.
+    chain : Chain
+        The epilogue; its first input is the convolution.
+    results, operands : tuple of (int, int)
+        For each of the chain's results and each of its other inputs: elements from column to column, and from output
+        to output.
+    """
+
+    dtype: str
+    inputs: int
+    outputs: int
+    taps: Shape
+    stride: Shape
+    dilation: Shape
+    rows: int
+    columns: int
+    lanes: int
+    channels: int
+    column: int
+    chain: Chain
+    results: tuple[tuple[int, int], ...]
+    operands: tuple[tuple[int, int], ...]
+
+    @property
+    def in_groups(self) -> bool:
+        """Whether there is more to a group than one channel and one output."""
+        return max(self.inputs, self.outputs) > 1
+
+    def kernel(self, target: Target, name: str) -> Function:
+        return _Depthwise(self, target, name).write()
+
+
+class _Depthwise:
+    """Writes the kernel: tasks, rows, columns and channels of blocks, and in each of them planes and lines of taps."""
+
+    def __init__(self, schedule: DepthwiseSchedule, target: Target, name: str) -> None:
+        self.schedule = schedule
+        self.target = target
+        self.builder = Builder(name)
+        chain = schedule.chain
+        self.input = Type(KIND_OF[schedule.dtype], schedule.lanes)
+        self.vector = Type(KIND_OF[chain.inputs[0]], schedule.lanes)
+        self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
+        self.steps = (*schedule.results, *schedule.operands)
+
+    def write(self) -> Function:
+        builder, schedule = self.builder, self.schedule
+        argument, begin, end, _ = builder.kernel()
+        views = len(self.steps)
+        words = builder.arguments(argument, "pp" + "p" * views + "i" * 7 + "iii" * (1 + views))
+        self.x, self.weights, self.pointers = words[0], words[1], words[2 : 2 + views]
+        words = words[2 + views :]
+        depth, height, self.width, blocks, blocks_of_task, parts, self.ahead = words[:7]
+        self.strides = [words[place : place + 3] for place in range(7, len(words), 3)]
+
+        def task(number: Value) -> None:
+            plane, part = number // parts, number % parts
+            n, d = plane // depth, plane % depth
+            first = part * blocks_of_task * schedule.rows
+            following = (part + 1) * blocks_of_task
+            last = builder.select(builder.compare("ge", following, blocks), height, following * schedule.rows)
+            within = last - schedule.rows
+
+            # the last block of a plane overlaps the one before it, which is of the same task
+            def row(line: Value) -> None:
+                self.row(n, d, builder.minimum(line, within))
+
+            builder.loop(first, last, schedule.rows, row)
+
+        builder.loop(begin, end, 1, task)
+        return builder.function()
+
+    def row(self, n: Value, d: Value, h: Value) -> None:
+        """A row of blocks."""
+        builder, schedule = self.builder, self.schedule
+        depth, height, _ = schedule.stride
+        by_picture, by_plane, by_line = self.strides[0]
+        x = builder.offset(self.x, n * by_picture + d * depth * by_plane + h * height * by_line, self.input.kind)
+        views = [
+            builder.offset(pointer, n * by_picture + d * by_plane + h * by_line, type_.kind)
+            for pointer, (by_picture, by_plane, by_line), type_ in zip(
+                self.pointers, self.strides[1:], self.types, strict=True
+            )
+        ]
+        within = self.width - schedule.columns
+
+        def block(column: Value) -> None:
+            w = builder.minimum(column, within)
+            corner = builder.offset(x, w * (schedule.stride[2] * schedule.column), self.input.kind)
+            places = [
+                builder.offset(view, w * step, type_.kind)
+                for view, (step, _), type_ in zip(views, self.steps, self.types, strict=True)
+            ]
+            each_vector(
+                builder, schedule.channels, schedule.lanes, lambda c, mask: self.vectors(corner, places, c, mask)
+            )
+
+        builder.loop(0, self.width, schedule.columns, block)
+
+    def vectors(self, x: Value, places: list[Value], channel: Number, mask: Value | None) -> None:
+        """A block of outputs in a vector of them."""
+        builder, schedule = self.builder, self.schedule
+        first = channel // schedule.outputs * schedule.inputs if schedule.in_groups else channel
+        x = builder.offset(x, first, self.input.kind)
+        weights = builder.offset(self.weights, channel, self.vector.kind)
+        builder.when(builder.compare("ne", self.ahead, 0), lambda: self.prefetch(x))
+        self.finish(self.sums(x, weights, mask), places, channel, mask)
+
+    def prefetch(self, x: Value) -> None:
+        """What the next row of blocks looks at and this one does not."""
+        builder, schedule = self.builder, self.schedule
+        moved = schedule.rows * schedule.stride[1]
+        first = (schedule.rows - 1) * schedule.stride[1] + (schedule.taps[1] - 1) * schedule.dilation[1] + 1
+        for line in range(first, first + moved):
+            row = builder.offset(x, self.strides[0][2] * line, self.input.kind)
+            for column in range(schedule.columns * schedule.stride[2]):
+                builder.prefetch(row, column * schedule.column, self.input.kind, level=2)
+
+    def sums(self, x: Value, weights: Value, mask: Value | None) -> list[Value]:
+        """Of the products at all taps; one for each output of the block, row by row."""
+        builder, schedule = self.builder, self.schedule
+        depth, height, width = schedule.taps
+        size, of_tap = schedule.rows * schedule.columns, schedule.inputs * schedule.channels
+        sums = [builder.constant(self.vector, 0.0)] * size
+        _, by_plane, by_line = self.strides[0]
+
+        def plane(number: Number, *sums: Value) -> list[Value]:
+            start = builder.offset(x, number * schedule.dilation[0] * by_plane, self.input.kind)
+            panel = builder.offset(weights, number * (height * width * of_tap), self.vector.kind)
+
+            def filters(line: Number) -> Value:
+                return builder.offset(panel, line * (width * of_tap), self.vector.kind)
+
+            def inputs(line: Number) -> Value:
+                return builder.offset(start, line * by_line, self.input.kind)
+
+            if size * height * width * schedule.inputs > UNROLLED:
+                return builder.loop(
+                    0,
+                    height,
+                    1,
+                    lambda tap, *sums: self.line(inputs(tap * schedule.dilation[1]), [(0, filters(tap))], sums, mask),
+                    sums,
+                )
+            taken: Sequence[Value] = sums
+            for line in range((schedule.rows - 1) * schedule.stride[1] + (height - 1) * schedule.dilation[1] + 1):
+                meeting = [
+                    (row, filters(tap))
+                    for row in range(schedule.rows)
+                    for tap in range(height)
+                    if row * schedule.stride[1] + tap * schedule.dilation[1] == line
+                ]
+                if meeting:
+                    taken = self.line(inputs(line), meeting, taken, mask)
+            return list(taken)
+
+        return plane(0, *sums) if depth == 1 else builder.loop(0, depth, 1, plane, sums)
+
+    def line(
+        self, x: Value, meeting: Sequence[tuple[int, Value]], sums: Sequence[Value], mask: Value | None
+    ) -> list[Value]:
+        """The sums after a line of x has met those rows of the block with those filters."""
+        builder, schedule = self.builder, self.schedule
+        taps, stride, dilation = schedule.taps[2], schedule.stride[2], schedule.dilation[2]
+        columns = schedule.columns
+
+        def weight_at(filters: Value, tap: Number, number: int) -> Value:
+            place = (tap * schedule.inputs + number) * schedule.channels
+            return builder.load(filters, place, self.vector, mask)
+
+        def turn(tap: Number, *sums: Value) -> list[Value]:
+            taken = list(sums)
+            for number in range(schedule.inputs):
+                for row, filters in meeting:
+                    weight = weight_at(filters, tap, number)
+                    for column in range(columns):
+                        output, place = row * columns + column, tap * dilation + column * stride
+                        taken[output] = builder.fma(self.input_at(x, place, number, mask), weight, taken[output])
+            return taken
+
+        if columns * taps * schedule.inputs > UNROLLED:
+            return builder.loop(0, taps, 1, turn, sums)
+        taken = list(sums)
+        for number in range(schedule.inputs):
+            builder.fence()  # otherwise all loads of a block come first, and there are not registers enough
+            lines = [(row, [weight_at(filters, tap, number) for tap in range(taps)]) for row, filters in meeting]
+            for place in range((columns - 1) * stride + (taps - 1) * dilation + 1):
+                met = [(c, tap) for c in range(columns) for tap in range(taps) if c * stride + tap * dilation == place]
+                if not met:
+                    continue
+                value = self.input_at(x, place, number, mask)
+                for row, weights in lines:
+                    for column, tap in met:
+                        output = row * columns + column
+                        taken[output] = builder.fma(value, weights[tap], taken[output])
+        return taken
+
+    def input_at(self, x: Value, column: Number, number: int, mask: Value | None) -> Value:
+        """What the outputs of a vector multiply of a column, each the channel of that number of its group."""
+        builder, schedule = self.builder, self.schedule
+        place = column * schedule.column
+        if not schedule.in_groups:
+            value = builder.load(x, place, self.input, mask)
+            return builder.convert(value, self.vector.kind)
+        lanes, several = schedule.lanes, schedule.lanes // schedule.outputs * schedule.inputs
+        low = high = builder.load(x, place, self.input.of(min(several, lanes)))
+        if several > lanes:  # the second vector overlaps the first, so that nothing behind is read
+            high = builder.load(x, place + (several - lanes), self.input)
+        wanted = [lane // schedule.outputs * schedule.inputs + number for lane in range(lanes)]
+        chosen = [at if at < lanes else at - (several - lanes) + lanes for at in wanted]
+        return builder.convert(builder.shuffle(low, high, chosen), self.vector.kind)
+
+    def finish(self, sums: Sequence[Value], places: list[Value], channel: Number, mask: Value | None) -> None:
+        """The epilogue on every sum, and the results stored."""
+        builder, schedule = self.builder, self.schedule
+        results, lanes = len(schedule.results), schedule.lanes
+        views = list(zip(places, self.steps, (strides[2] for strides in self.strides[1:]), self.types, strict=True))
+        still: dict[tuple[int, int], Value] = {}
+        for number, total in enumerate(sums):
+            row, column = divmod(number, schedule.columns)
+            values = [total]
+            for operand, (pointer, (by_column, by_channel), by_line, type_) in enumerate(views[results:]):
+                if by_column or (operand, row) not in still:
+                    place = column * by_column + row * by_line + channel * by_channel
+                    wide = type_.of(lanes if by_channel else 1)
+                    still[operand, row] = builder.load(pointer, place, wide, mask if by_channel else None)
+                values.append(still[operand, row])
+            outcome = schedule.chain.emit(builder, self.target, values)
+            for value, (pointer, (by_column, by_channel), by_line, _) in zip(outcome, views[:results], strict=True):
+                place = column * by_column + row * by_line + channel * by_channel
+                builder.store(builder.broadcast(value, lanes), pointer, place, mask)
+
+
+def each_vector(builder: Builder, channels: int, lanes: int, body: Callable[[Number, Value | None], None]) -> None:
+    """``body(channel, mask)`` for vectors of channels: one with a mask where there are fewer channels than lanes, else
+    a last one that overlaps the one before it."""
+    if channels < lanes:
+        body(0, builder.constant(BOOLEAN.of(lanes), [lane < channels for lane in range(lanes)]))
+    elif channels % lanes == 0:
+        builder.loop(0, channels, lanes, lambda c: body(c, None))
+    else:
+        builder.loop(0, channels, lanes, lambda c: body(builder.minimum(c, channels - lanes), None))
