@@ -26,6 +26,10 @@ MOST_CHANNELS = 9
 ALIGNED = 8
 """Vectors of a row that make one more worthwhile, so that all but the first begin where cache lines do."""
 
+AHEAD = 8
+"""Blocks that lie between one and what is fetched into the second cache meanwhile: rows that are read side by side are
+more than a processor follows by itself."""
+
 MOST_CODE = 256
 """Instructions of a chain written out for every vector of a block; beyond it, a loop runs over them."""
 
@@ -60,11 +64,6 @@ class TransposingSchedule:
     def width(self) -> int:
         """Of a block along the second axis."""
         return self.channels or self.lanes
-
-    @property
-    def inner_is_first(self) -> bool:
-        """Whether blocks follow each other along the first axis: so that results are written from front to back."""
-        return self.channels > 0 or self.moves[len(self.chain.inputs)] == "next"
 
     def kernel(self, target: Target, name: str) -> Function:
         return _Transposing(self, target, name).write()
@@ -110,12 +109,13 @@ def plan_transposing(
     schedule = TransposingSchedule(chain, len(sizes) - 2, moves, best.lanes, best.channels)
 
     rows, along, beyond = math.prod(sizes[:-2]), sizes[-2], sizes[-1]
-    columns, depth = _part(along, beyond, schedule)
+    inner_is_first = best.channels > 0 or _walks_first(views, moves)
+    columns, depth = _part(along, beyond, schedule, inner_is_first)
     parts_along, parts_beyond = max(1, along // columns), max(1, beyond // depth)
     whole = parts_along == parts_beyond == 1
     rows_of_task = max(1, TASK_ELEMENTS // (along * beyond)) if whole else 1
     tasks = -(-rows // rows_of_task) * parts_along * parts_beyond
-    numbers = [rows, rows_of_task, columns, depth, parts_along, parts_beyond]
+    numbers = [rows, rows_of_task, columns, depth, parts_along, parts_beyond, int(inner_is_first)]
     numbers += [*sizes, *(stride for view in views for stride in view)]
     written = tuple(dict.fromkeys(place.buffer for place in results))
     operations = math.prod(sizes) * (best.cost + chain.work / best.lanes)
@@ -141,10 +141,20 @@ def _forwards(
     return places[: len(inputs)], places[len(inputs) :], turned
 
 
-def _part(along: int, beyond: int, schedule: TransposingSchedule) -> tuple[int, int]:
+def _walks_first(views: Sequence[Sequence[int]], moves: Sequence[str]) -> bool:
+    """Whether blocks follow each other along the first axis: that of the neighbours of the view whose rows lie furthest
+    apart, so that these are read or written one after another, each from front to back."""
+    apart = {"next": -1, "across": -2}
+    turned = [
+        (abs(view[apart[move]]), move == "next") for view, move in zip(views, moves, strict=True) if move in apart
+    ]
+    return max(reversed(turned), key=lambda each: each[0])[1]
+
+
+def _part(along: int, beyond: int, schedule: TransposingSchedule, inner_is_first: bool) -> tuple[int, int]:
     """Columns and depth of what one task takes of a row: whole blocks. The last task takes what is left besides."""
     lanes, width = schedule.lanes, schedule.width
-    if schedule.inner_is_first:
+    if inner_is_first:
         columns = min(along, max(1, TASK_ELEMENTS // width // lanes) * lanes)
         return columns, max(1, TASK_ELEMENTS // columns // width) * width
     depth = min(beyond, max(1, TASK_ELEMENTS // lanes // width) * width)
@@ -213,9 +223,10 @@ class _Transposing:
         builder, schedule = self.builder, self.schedule
         axes, operands = schedule.outer + 2, len(self.types)
         block, begin, end, _ = builder.kernel()
-        words = builder.arguments(block, "p" * operands + "i" * (6 + axes + axes * operands))
+        words = builder.arguments(block, "p" * operands + "i" * (7 + axes + axes * operands))
         self.pointers, words = words[:operands], words[operands:]
-        (rows, rows_of_task, columns, depth, parts_along, parts_beyond), words = words[:6], words[6:]
+        (rows, rows_of_task, columns, depth, parts_along, parts_beyond, inner_is_first), words = words[:7], words[7:]
+        self.inner_is_first = builder.compare("ne", inner_is_first, 0)
         sizes, words = words[:axes], words[axes:]
         self.strides = [words[first : first + axes] for first in range(0, len(words), axes)]
         self.tables = [
@@ -258,24 +269,24 @@ class _Transposing:
         first_column = along[0] - self.before("next", corner, along)
         first_channel = beyond[0] - (0 if self.schedule.channels else self.before("across", corner, beyond))
 
-        def columns(channel: Number) -> None:
-            builder.loop(first_column, along[1], lanes, lambda column: block(column, channel))
-
-        def channels(column: Value) -> None:
-            builder.loop(first_channel, beyond[1], width, lambda channel: block(column, channel))
-
-        def block(column: Value, channel: Number) -> None:
+        def block(column: Number, channel: Number) -> None:
             if not self.schedule.channels:
                 channel = builder.minimum(builder.maximum(channel, beyond[0]), last_channel)
             column = builder.minimum(builder.maximum(column, along[0]), last_column)
             self.block(pointers, column, channel)
 
         if self.schedule.channels:
-            columns(0)
-        elif self.schedule.inner_is_first:
-            builder.loop(first_channel, beyond[1], width, columns)
-        else:
-            builder.loop(first_column, along[1], lanes, channels)
+            builder.loop(first_column, along[1], lanes, lambda column: block(column, 0))
+            return
+
+        def chosen(first: Number, second: Number) -> Value:
+            return builder.select(self.inner_is_first, first, second)
+
+        def line(outer: Value) -> None:
+            begin, end = chosen(first_column, first_channel), chosen(along[1], beyond[1])
+            builder.loop(begin, end, lanes, lambda inner: block(chosen(inner, outer), chosen(outer, inner)))
+
+        builder.loop(chosen(first_channel, first_column), chosen(beyond[1], along[1]), lanes, line)
 
     def before(self, move: str, corner: list[Value], bounds: tuple[Value, Value]) -> Number:
         """How many elements before the corner, along the axis of the neighbours of what moves so, a cache line begins;
@@ -334,6 +345,9 @@ class _Transposing:
         if move == "still":
             return [builder.broadcast(builder.load(line, 0, type_), lanes) for line in pointers]
         if move == "next":
+            if not self.schedule.channels:
+                for line in pointers:
+                    builder.prefetch(line, AHEAD * lanes, type_.kind, level=2)
             return [builder.load(line, 0, type_.of(lanes)) for line in pointers]
         vectors = [builder.load(line, 0, _bytes(type_).of(lanes)) for line in pointers]
         turned = taken_apart(builder, vectors) if self.schedule.channels else transposed(builder, vectors)
