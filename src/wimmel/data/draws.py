@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     SPLIT = 2
     TAKE = 3
     AUGMENTATION = 4
+    SCENE = 5
 
 
 def words(*keys: int | np.ndarray) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Finding things in pictures: boxes, annotations in and out, how good finds are, templates."""
+"""Finding things in pictures: boxes, annotations in and out, how good finds are, templates, scenes
+of our own."""
 
 from wimmel.detection.annotations import AnnotationError, Problem, SceneSet, read_annotations, write_boxes
 from wimmel.detection.boxes import (
@@ -22,10 +23,12 @@ from wimmel.detection.metrics import (
     recall_at,
 )
 from wimmel.detection.searching import Finder, find
+from wimmel.detection.teeming import LEVELS, mosaic_scene, teeming_scene
 from wimmel.detection.templates import Template
 
 __all__ = [
     "COCO_OVERLAPS",
+    "LEVELS",
     "AnnotationError",
     "Finder",
     "Finds",
@@ -43,10 +46,12 @@ __all__ = [
     "from_left_top_size",
     "iou",
     "match_template",
+    "mosaic_scene",
     "non_maximum_suppression",
     "precision_recall",
     "read_annotations",
     "recall_at",
+    "teeming_scene",
     "to_centre_size",
     "to_left_top_size",
     "write_boxes",
