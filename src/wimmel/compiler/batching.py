@@ -7,7 +7,7 @@ A `Stretch` is such a sequence of regions with the number of pictures; `Shrunk` 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.costs import typical
@@ -49,15 +49,22 @@ class Stretch:
 
 
 def stretches(
-    regions: Sequence[Region], prepared: set[Tensor], enlarged: Callable[[Tensor], float], target: Target
+    regions: Sequence[Region],
+    prepared: set[Tensor],
+    handed_out: set[Tensor],
+    layouts: Container[Tensor],
+    enlarged: Callable[[Tensor], float],
+    target: Target,
 ) -> list[Stretch]:
     """The regions in their order, cut where another number of pictures at a time is better.
 
     Parameters
     ----------
     regions : sequence of Region
-    prepared : set of Tensor
-        What is computed once for many calls.
+    prepared, handed_out : set of Tensor
+        What is computed once for many calls, and what the graph gives.
+    layouts : container of Tensor
+        The values that are stored channels last; others are copied for whoever reads pictures.
     enlarged : callable
         How many times larger an anchor's weights are in the form that its kernel reads.
     target : Target
@@ -71,7 +78,8 @@ def stretches(
         if not is_batch:
             found.append(Stretch(tuple(run)))
             continue
-        works = [_Work.of(region, batch, enlarged) for region in run]
+        needed = read_by(set(regions) - set(run))
+        works = _works(run, batch, needed, handed_out, layouts, enlarged)
         start = 0
         for end, at_once in _cuts(works, batch, target):
             found.append(Stretch(tuple(run[start:end]), at_once if at_once < batch else 0))
@@ -81,8 +89,8 @@ def stretches(
 
 def _batch(regions: Sequence[Region]) -> int:
     """How many pictures most anchors read; 0 if none reads pictures."""
-    anchors = (region.anchor for region in regions if region.anchor is not None)
-    sizes = Counter(anchor.shape[0] for anchor in anchors if pictures(anchor))
+    read = (pictures(region.anchor) for region in regions if region.anchor is not None)
+    sizes = Counter(first.shape[0] for first, *_ in filter(None, read))
     return max(sizes, key=lambda size: (sizes[size], size), default=0)
 
 
@@ -173,21 +181,53 @@ def _origin(tensor: Tensor, batch: int) -> tuple[Tensor, bool] | None:
     return None
 
 
+def read_by(regions: Iterable[Region]) -> set[Tensor]:
+    """What is read by any of them."""
+    read: set[Tensor] = set()
+    for region in regions:
+        read.update(map(base, (*region.operands, *(() if region.anchor is None else region.anchor.inputs))))
+    return read
+
+
 @dataclass(frozen=True)
 class _Work:
-    """The bytes of a region's weights, and those of its pictures, for each of these: what it reads, what it writes."""
+    """What a region of a run moves, in bytes: its weights; the pictures that it reads from another region of the run or
+    from a copy of what was given, and those that it computes for these alone; and all its pictures."""
 
     weights: float
     read: float
     written: float
+    moved: float
 
-    @classmethod
-    def of(cls, region: Region, batch: int, enlarged: Callable[[Tensor], float]) -> _Work:
-        found = _reading(region, batch)
-        assert found is not None
-        sliced, whole = found
-        factor = enlarged(region.anchor) if region.anchor is not None else 1
-        return cls(factor * _bytes(whole), _bytes(sliced) / batch, _bytes(set(region.results)) / batch)
+
+def _works(
+    run: Sequence[Region],
+    batch: int,
+    needed: set[Tensor],
+    handed_out: set[Tensor],
+    layouts: Container[Tensor],
+    enlarged: Callable[[Tensor], float],
+) -> list[_Work]:
+    """What the regions of a run move. What is needed outside is written to memory, whatever pictures are taken at once."""
+    computed = {result for region in run for result in region.results}
+    works = []
+    for region in run:
+        reading = _reading(region, batch)
+        assert reading is not None
+        sliced, whole = reading
+        results, anchor = set(region.results), region.anchor
+        given = set() if anchor is None else {each for each in map(base, pictures(anchor)) if each not in layouts}
+        given_back = {each for each in results & handed_out if each in layouts}
+        copied = _bytes(given) + _bytes(given_back - needed)
+        works.append(
+            _Work(
+                weights=_bytes(whole) * (1 if anchor is None else enlarged(anchor)),
+                read=_bytes((sliced & computed) - given) + copied,
+                written=_bytes(results - needed - handed_out) + copied,
+                moved=(_bytes(sliced) + _bytes(results)) / batch,
+            )
+        )
+    return works
 
 
 def _bytes(tensors: set[Tensor]) -> int:
@@ -211,14 +251,14 @@ def _cuts(works: Sequence[_Work], batch: int, target: Target) -> list[tuple[int,
         return read * rates.reading[level] + written * rates.writing[level]
 
     def alone(work: _Work, at_once: int) -> float:
-        turns, moved = -(-batch // at_once), at_once * (work.read + work.written)
-        for_pictures = seconds(batch * work.read, batch * work.written, moved)
+        turns, moved = -(-batch // at_once), at_once * work.moved
+        for_pictures = seconds(work.read, work.written, moved)
         for_weights = seconds(work.weights, 0, all_weights + moved)
         return for_pictures + turns * (for_weights + rates.step)
 
     best = {at_once: (alone(works[0], at_once), [(0, at_once)]) for at_once in choices}
     for number, work in enumerate(works[1:], 1):
-        handed = seconds(batch * work.read, batch * work.read, batch * work.read) + SWITCH
+        handed = seconds(work.read, work.read, work.read) + SWITCH
         cheapest = min(best.values(), key=lambda way: way[0])
         following = {}
         for at_once in choices:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from wimmel.compiler import kernels
-from wimmel.compiler.batching import Shrunk, Stretch, stretches
+from wimmel.compiler.batching import Shrunk, Stretch, read_by, stretches
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.choice import algorithm
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
@@ -96,7 +96,8 @@ class Planner:
                 self.outputs.setdefault(computed, buffer)  # computed right where it is handed out
             if self.outputs.get(computed) is not buffer:
                 self.handed_out[row_major(buffer, tensor.shape)] = tensor
-        for stretch in stretches(self.regions, self.prepared, self.enlarged, self.target):
+        handed_out = set(map(base, graph.outputs))
+        for stretch in stretches(self.regions, self.prepared, handed_out, self.layouts, self.enlarged, self.target):
             if stretch.pictures:
                 self.lower_in_turns(stretch)
             else:
@@ -125,13 +126,15 @@ class Planner:
         here = {result for region in stretch.regions for result in region.results}
         handed_out = [place for place, tensor in self.handed_out.items() if shrunk.has(tensor, here)]
         copies = {first_pictures(place): shrunk.tensor(self.handed_out.pop(place)) for place in handed_out}
-        read_elsewhere = self.read_outside(stretch)
+        needed = {*self.outputs, *map(base, self.handed_out.values())} | read_by(
+            set(self.regions) - set(stretch.regions)
+        )
         for small, tensor in shrunk.computed.items():
             if tensor in self.layouts:
                 self.layouts[small] = self.layouts[tensor]
             if tensor not in here:
                 self.places[small] = first_pictures(self.place(tensor))
-            elif tensor in read_elsewhere:
+            elif tensor in needed:
                 self.places[small] = first_pictures(self.result(tensor))
         steps, self.steps = self.steps, []
         self.lower(shrunk.regions)
@@ -141,16 +144,6 @@ class Planner:
         turns, taking = Turns(stretch.firsts, strides), _reached(own, set(strides))
         self.steps += [step for step in own if step not in taking]
         self.steps += [replace(step, turns=turns) for step in own if step in taking]
-
-    def read_outside(self, stretch: Stretch) -> set[Tensor]:
-        """What is handed out, or read by a region of another stretch."""
-        inside = set(stretch.regions)
-        read = {*self.outputs, *map(base, self.handed_out.values())}
-        for region in self.regions:
-            if region not in inside:
-                inputs = () if region.anchor is None else region.anchor.inputs
-                read.update(map(base, (*region.operands, *inputs)))
-        return read
 
     def enlarged(self, anchor: Tensor) -> float:
         """How many times larger the anchor's weights are in the form that its kernel reads."""
