@@ -208,7 +208,7 @@ def _works(
     layouts: Container[Tensor],
     enlarged: Callable[[Tensor], float],
 ) -> list[_Work]:
-    """What the regions of a run move. What is needed outside is written to memory, whatever pictures are taken at once."""
+    """What the regions of a run move. What is needed outside is written to memory in any case."""
     computed = {result for region in run for result in region.results}
     works = []
     for region in run:
