@@ -1,5 +1,5 @@
 """Finding things in pictures: boxes, annotations in and out, how good finds are, templates, scenes
-of our own."""
+of our own, and pictures of all that."""
 
 from wimmel.detection.annotations import AnnotationError, Problem, SceneSet, read_annotations, write_boxes
 from wimmel.detection.boxes import (
@@ -22,6 +22,7 @@ from wimmel.detection.metrics import (
     precision_recall,
     recall_at,
 )
+from wimmel.detection.pictures import annotated, finds_picture, heat_map
 from wimmel.detection.searching import Finder, find
 from wimmel.detection.teeming import LEVELS, mosaic_scene, teeming_scene
 from wimmel.detection.templates import Template
@@ -37,13 +38,16 @@ __all__ = [
     "Scene",
     "SceneSet",
     "Template",
+    "annotated",
     "areas",
     "as_boxes",
     "average_precision",
     "clip",
     "find",
+    "finds_picture",
     "from_centre_size",
     "from_left_top_size",
+    "heat_map",
     "iou",
     "match_template",
     "mosaic_scene",

@@ -1,0 +1,244 @@
+"""Finds as pictures: boxes and labels on the picture itself, scores as heat over it, the best finds side by side.
+
+Given pictures, finds and maps of scores; hands on pictures as arrays, which `files.write_image` writes, or a page.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wimmel.detection.boxes import clip
+from wimmel.detection.finds import Finds, Scene
+from wimmel.files import fit_image, read_image
+from wimmel.report.canvas import INK, PALE, counted, shortened
+from wimmel.report.tiles import Line, Tile, tiles_page
+
+if TYPE_CHECKING:
+    from PIL.ImageDraw import ImageDraw
+
+    Colour = tuple[int, int, int]
+    Picture = np.ndarray | str | os.PathLike[str]
+
+# The palette of Okabe and Ito, "Color universal design" (2008), but for its black: told apart with any colour vision.
+_COLOURS = (
+    (213, 94, 0), (0, 114, 178), (0, 158, 115), (230, 159, 0), (204, 121, 167), (86, 180, 233), (240, 228, 66),
+)  # fmt: skip
+
+# Some colours of matplotlib's "inferno", evenly spaced, from nothing to much.
+_HEAT = np.array((
+    (0, 0, 4), (40, 11, 84), (101, 21, 110), (159, 42, 99),
+    (212, 72, 66), (245, 125, 21), (250, 193, 39), (252, 255, 164),
+))  # fmt: skip
+_GLOW = 100
+"""Into the smaller side of a picture, the radius to which a peak is widened so that it is seen."""
+
+_LONGEST_NAME = 24
+_MARGIN = 0.3
+
+
+def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np.ndarray:
+    """The picture with a frame around each box, in a colour for each class; over it the class and, of finds, the score.
+
+    Parameters
+    ----------
+    picture : uint8 array (rows, columns) or (1 or 3, rows, columns), or path
+    found : Finds or Scene
+        Those with the best scores are drawn last, on top of the others.
+    labels : bool, default True
+        Whether to write classes and scores; the class only if there are several.
+
+    Returns
+    -------
+    uint8 array (3, rows, columns)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the array is no such picture.
+    OSError, ImageError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> framed = annotated(np.full((40, 60), 255, np.uint8), Finds([[5, 10, 30, 35]], [0.9]), labels=False)
+    >>> framed.shape, framed[:, 10, 15].tolist()
+    ((3, 40, 60), [213, 94, 0])
+    """
+    from PIL import Image, ImageDraw
+
+    pixels = _in_colour(picture)
+    height, width = pixels.shape[1:]
+    image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+    draw = ImageDraw.Draw(image)
+    thick = max(2, round(min(height, width) / 350))
+    order = np.argsort(found.scores, kind="stable") if isinstance(found, Finds) else np.arange(len(found))
+    boxes = clip(found.boxes, height, width)
+    for place in order:
+        left, top, right, bottom = boxes[place]
+        colour = _COLOURS[found.classes[place] % len(_COLOURS)]
+        corners = (round(left), round(top), max(round(right) - 1, round(left)), max(round(bottom) - 1, round(top)))
+        draw.rectangle(corners, outline=colour, width=thick)
+        if labels and (text := _label(found, int(place))):
+            _write(draw, text, corners, colour, (height, width))
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def heat_map(
+    picture: Picture,
+    scores: np.ndarray,
+    covers: tuple[float, float, float, float] | None = None,
+    low: float = 0.0,
+    high: float | None = None,
+) -> np.ndarray:
+    """The picture in dim gray, glowing where scores are high; peaks are widened a little, so that they are seen.
+
+    Parameters
+    ----------
+    picture : uint8 array (rows, columns) or (1 or 3, rows, columns), or path
+    scores : float array (map rows, map columns)
+    covers : (left, top, right, bottom), optional
+        The part of the picture in pixels that the map's elements cover evenly; by default all of it. The map of
+        `match_template` covers (w / 2, h / 2, columns - w / 2, rows - h / 2) for a template of h rows and w columns.
+    low, high : float
+        The scores that glow not at all and most; by default 0, and the map's highest.
+
+    Returns
+    -------
+    uint8 array (3, rows, columns)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an array is not as described.
+    OSError, ImageError
+        If the file cannot be read.
+
+    Examples
+    --------
+    >>> scores = np.zeros((4, 6))
+    >>> scores[1, 2] = 1
+    >>> glowing = heat_map(np.zeros((40, 60), np.uint8), scores)
+    >>> glowing[:, 15, 25].sum() > 5 * glowing[:, 35, 50].sum()
+    np.True_
+    """
+    scores = np.asarray(scores, np.float32)
+    if scores.ndim != 2 or scores.size == 0 or not np.isfinite(scores).all():
+        raise ValueError(f"A map of scores has rows and columns of finite numbers; got the shape {scores.shape}.")
+    gray = fit_image(_in_colour(picture), None, 1)[0].astype(np.float32)
+    left, top, right, bottom = covers or (0.0, 0.0, float(gray.shape[1]), float(gray.shape[0]))
+    highest = float(scores.max()) if high is None else high
+    heat = np.zeros_like(gray)
+    room = heat[round(top) : max(round(bottom), round(top) + 1), round(left) : max(round(right), round(left) + 1)]
+    share = np.clip((scores - low) / max(highest - low, 1e-12), 0, 1)
+    room[...] = _glowing(share, (room.shape[0], room.shape[1]), min(gray.shape) // _GLOW)
+    steps = heat * (len(_HEAT) - 1)
+    below = np.minimum(steps.astype(np.int64), len(_HEAT) - 2)
+    colours = _HEAT[below] + (steps - below)[..., np.newaxis] * (_HEAT[below + 1] - _HEAT[below])
+    dim = 20 + 0.45 * gray[..., np.newaxis]
+    mixed = dim + (heat**1.5)[..., np.newaxis] * (colours - dim)
+    return np.ascontiguousarray(np.rint(mixed).astype(np.uint8).transpose(2, 0, 1))
+
+
+def _glowing(heat: np.ndarray, size: tuple[int, int], radius: int) -> np.ndarray:
+    """The map at another size (rows, columns), its peaks widened to a radius in pixels."""
+    from PIL import Image, ImageFilter
+
+    step = radius * heat.shape[0] // size[0]  # in elements of the map, which may be larger than pixels
+    widened = Image.fromarray(np.rint(255 * heat).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * step + 1))
+    smooth = widened.resize((size[1], size[0]), Image.Resampling.BILINEAR).filter(ImageFilter.GaussianBlur(radius / 2))
+    return np.asarray(smooth) / np.float32(255)
+
+
+def finds_picture(
+    pictures: Mapping[str, Picture], found: Mapping[str, Finds], path: str | os.PathLike[str], limit: int = 40
+) -> None:
+    """Nothing; the file at `path` then shows the best finds of all pictures, best first, with a little around each.
+
+    Parameters
+    ----------
+    pictures : mapping of str to uint8 array (rows, columns) or (1 or 3, rows, columns), or path
+        By name.
+    found : mapping of str to Finds
+        By the names of the pictures.
+    path : str or path
+        Ends in .png, .svg, .pdf or .jpg.
+    limit : int, default 40
+        How many to show at most.
+
+    Raises
+    ------
+    ValueError
+        If there are finds without a picture, or the path's suffix is none of these.
+    OSError
+        If a picture cannot be read or the file cannot be written; what stood there before stays.
+    """
+    if missing := found.keys() - pictures.keys():
+        raise ValueError(f"There are finds in {sorted(missing)[0]}, but no picture of that name was given.")
+    ranked = sorted(
+        ((-finds.scores[place], number, place, name) for number, (name, finds) in enumerate(found.items())
+         for place in range(len(finds)))
+    )[:limit]  # fmt: skip
+    pixels = {name: _in_colour(pictures[name]) for name in {name for *_, name in ranked}}
+    tiles = [_tile(pixels[name], found[name], int(place), name, len(pictures) > 1) for _, _, place, name in ranked]
+    total = sum(len(finds) for finds in found.values())
+    some = f"The {len(tiles)} best of {counted(total, 'find')}" if len(tiles) < total else counted(total, "find")
+    subtitle = "Best first: class and score, and where" if tiles else ""
+    tiles_page(path, f"{some} in {counted(len(found), 'picture')}", subtitle, tiles)
+
+
+def _tile(pixels: np.ndarray, found: Finds, place: int, name: str, named: bool) -> Tile:
+    left, top, right, bottom = found.boxes[place]
+    across, down = _MARGIN * (right - left), _MARGIN * (bottom - top)
+    around = clip([[left - across, top - down, right + across, bottom + down]], *pixels.shape[1:])[0]
+    begin = np.minimum(np.floor(around[:2]), (pixels.shape[2] - 1, pixels.shape[1] - 1)).astype(int)
+    end = np.maximum(np.ceil(around[2:]).astype(int), begin + 1)
+    label = shortened(found.class_names[found.classes[place]], _LONGEST_NAME)
+    lines = [Line(label, f"{found.scores[place]:.2f}", INK, strong=True)]
+    where = f"{shortened(name, _LONGEST_NAME)} " if named else ""
+    lines.append(Line(f"{where}{round((left + right) / 2)}, {round((top + bottom) / 2)}", "", PALE))
+    return Tile(pixels[:, begin[1] : end[1], begin[0] : end[0]], lines)
+
+
+def _label(found: Finds | Scene, place: int) -> str:
+    name = shortened(found.class_names[found.classes[place]], _LONGEST_NAME) if len(found.class_names) > 1 else ""
+    score = f"{found.scores[place]:.2f}" if isinstance(found, Finds) else ""
+    return " ".join(part for part in (name, score) if part)
+
+
+def _write(draw: ImageDraw, text: str, corners: tuple[int, ...], colour: Colour, size: tuple[int, int]) -> None:
+    """Writes on a strip above the box, or, where there is no room, at its upper edge inside."""
+    height, width = size
+    font = _font(max(11, min(28, round(min(height, width) / 60))))
+    begin, above, end, below = (round(edge) for edge in draw.textbbox((0, 0), text, font=font))
+    wide, tall = end - begin + 6, below - above + 5
+    left = max(0, min(corners[0], width - wide))
+    top = corners[1] - tall if corners[1] >= tall else corners[1]
+    draw.rectangle((left, top, left + wide - 1, top + tall - 1), fill=colour)
+    red, green, blue = colour
+    ink = (255, 255, 255) if 0.299 * red + 0.587 * green + 0.114 * blue < 140 else (0, 0, 0)
+    draw.text((left + 3 - begin, top + 2 - above), text, fill=ink, font=font)
+
+
+@cache
+def _font(size: int) -> Any:
+    """The font of all our pictures, which matplotlib brings along; it has the letters of most scripts."""
+    import matplotlib
+    from PIL import ImageFont
+
+    try:
+        return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size)
+    except (OSError, ImportError):  # a system's package may keep it elsewhere, and Pillow may be without FreeType
+        return ImageFont.load_default()
+
+
+def _in_colour(picture: Picture) -> np.ndarray:
+    """uint8 (3, rows, columns)."""
+    if isinstance(picture, str | os.PathLike):
+        return read_image(picture, channels=3)
+    return fit_image(picture, None, 3)

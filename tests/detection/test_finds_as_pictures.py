@@ -1,0 +1,128 @@
+"""Finds as pictures: frames lie where boxes are, heat where scores are high, the best finds on one page."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wimmel.detection import Finds, Scene, annotated, finds_picture, heat_map, match_template
+from wimmel.files import read_image, write_image
+
+ORANGE, BLUE = [213, 94, 0], [0, 114, 178]
+GRAY = np.full((120, 160), 200, np.uint8)
+
+
+def places_of(picture, colour):
+    return np.argwhere((picture == np.array(colour)[:, None, None]).all(axis=0))
+
+
+def test_frames_lie_on_the_edges_of_boxes():
+    framed = annotated(
+        GRAY, Finds([[20, 30, 80, 90], [100, 10, 150, 50]], [0.5, 0.6], [0, 1], ("a", "b")), labels=False
+    )
+    assert framed.shape == (3, 120, 160)
+    for colour, (left, top, right, bottom) in ((ORANGE, (20, 30, 80, 90)), (BLUE, (100, 10, 150, 50))):
+        rows, columns = places_of(framed, colour).T
+        assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (top, bottom, left, right)
+    assert (framed[:, 40:80, 40:60] == 200).all()
+
+
+def test_labels_are_written_above_or_where_there_is_no_room_inside():
+    found = Finds([[20, 60, 80, 100], [90, 0, 150, 50]], [0.5, 0.61], [0, 1], ("a", "b"))
+    bare, labelled = annotated(GRAY, found, labels=False), annotated(GRAY, found)
+    changed = (bare != labelled).any(axis=0)
+    assert changed[:60, 20:80].any(), "above the first box"
+    assert changed[:20, 90:150].any(), "inside the second"
+    assert not changed[101:].any()
+
+
+def test_the_best_find_is_on_top():
+    box = [20, 30, 80, 90]
+    for first, second in ((0, 1), (1, 0)):
+        framed = annotated(GRAY, Finds([box, box], [0.5, 0.9], [first, second], ("a", "b")), labels=False)
+        assert len(places_of(framed, (ORANGE, BLUE)[second]))
+        assert not len(places_of(framed, (ORANGE, BLUE)[first]))
+
+
+def test_boxes_beyond_the_picture_and_without_area_are_drawn_as_far_as_they_go():
+    framed = annotated(GRAY, Finds([[-50, -50, 300, 300], [40, 40, 40, 40], [300, 300, 400, 400]], [1, 1, 1]))
+    assert framed[:, 0, 0].tolist() == ORANGE
+
+
+def test_scenes_and_files_are_drawn_too(tmp_path):
+    write_image(tmp_path / "scene.png", GRAY)
+    names = ("größer", "Влад")
+    framed = annotated(tmp_path / "scene.png", Scene(tmp_path / "scene.png", [[20, 60, 80, 100]] * 2, [0, 1], names))
+    assert len(places_of(framed, BLUE)) > 100
+
+
+def test_nothing_found_leaves_the_picture_as_it_is():
+    assert (annotated(GRAY, Finds([], [])) == 200).all()
+
+
+def test_heat_is_where_scores_are_high():
+    scores = np.zeros((12, 16))
+    scores[3, 11] = 5
+    glowing = heat_map(GRAY, scores).astype(int)
+    warm = glowing[0] - glowing[2]
+    row, column = np.argwhere(warm > 30).mean(axis=0)
+    assert abs(row - 35) <= 8
+    assert abs(column - 115) <= 8
+    assert (warm[60:] == 0).all()
+
+
+def test_heat_covers_the_part_that_the_map_does():
+    draw = np.random.default_rng(0)
+    scene = draw.integers(0, 256, (120, 160)).astype(np.uint8)
+    template = scene[60:90, 100:140]
+    glowing = heat_map(scene, match_template(scene, template), (20, 15, 140, 105), low=0.2).astype(int)
+    row, column = np.unravel_index((glowing[0] - glowing[2]).argmax(), scene.shape)
+    assert abs(row - 75) <= 2
+    assert abs(column - 120) <= 2
+
+
+def test_a_map_without_any_heat_is_no_error():
+    assert heat_map(GRAY, np.zeros((3, 3))).shape == (3, 120, 160)
+
+
+@pytest.mark.parametrize("scores", [np.zeros(3), np.zeros((0, 3)), np.full((2, 2), np.nan)])
+def test_what_is_no_map_is_refused(scores):
+    with pytest.raises(ValueError, match="map of scores"):
+        heat_map(GRAY, scores)
+
+
+def test_the_best_finds_stand_on_one_page(tmp_path):
+    scene = np.stack([GRAY, GRAY // 2, GRAY // 4])
+    many = Finds(np.tile([20.0, 30, 40, 50], (30, 1)), np.linspace(0.1, 0.9, 30))
+    some = Finds([[0, 0, 10, 10], [150, 110, 170, 130], [5, 5, 5, 5]], [1, 0.95, 0.2])
+    finds_picture({"a.png": scene, "b.png": GRAY}, {"a.png": many, "b.png": some}, tmp_path / "page.png", limit=12)
+    channels, height, width = read_image(tmp_path / "page.png").shape
+    assert channels == 3
+    assert 300 < height < width
+    finds_picture({"a.png": scene}, {"a.png": Finds([], [])}, tmp_path / "none.png")
+    with pytest.raises(ValueError, match=r"finds in b\.png, but no picture"):
+        finds_picture({"a.png": scene}, {"b.png": some}, tmp_path / "page.png")
+
+
+def save(path, mode, **settings):
+    Image.new(mode, (160, 120), 90 if mode in ("P", "L", "I;16") else None).save(path, **settings)
+    return path
+
+
+@pytest.mark.parametrize(
+    "mode, suffix", [("CMYK", "jpg"), ("P", "png"), ("RGBA", "png"), ("LA", "png"), ("I;16", "png"), ("1", "png")]
+)
+def test_pictures_of_every_kind_are_drawn_on(tmp_path, mode, suffix):
+    path = save(tmp_path / f"scene.{suffix}", mode)
+    framed = annotated(path, Finds([[20, 30, 80, 90]], [1.0]), labels=False)
+    assert len(places_of(framed, ORANGE)) > 200
+
+
+def test_a_turned_picture_is_drawn_upright_and_a_cut_one_refused(tmp_path):
+    note = Image.Exif()
+    note[0x0112] = 6
+    path = save(tmp_path / "turned.jpg", "RGB", exif=note)
+    assert annotated(path, Finds([], [])).shape == (3, 160, 120)
+    cut = tmp_path / "cut.jpg"
+    cut.write_bytes(path.read_bytes()[:400])
+    with pytest.raises(ValueError, match=r"cut\.jpg could not be read"):
+        annotated(cut, Finds([], []))
