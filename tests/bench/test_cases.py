@@ -90,6 +90,18 @@ def test_a_network_as_a_list_of_operations_answers_as_the_network(name):
     np.testing.assert_allclose(y, expected, rtol=1e-3, atol=1e-3 * np.abs(expected).max())
 
 
+@pytest.mark.parametrize("peer", ["torch", "jax"])
+@pytest.mark.parametrize("name", ["lenet", "resnet20"])
+def test_peers_lose_what_we_lose_at_every_step_of_a_training(name, peer):
+    pytest.importorskip(peer)
+    case = Network(name, 4)
+    prepare = {"torch": pytorch.training(channels_last=True), "jax": jax_xla.training}[peer]
+    mine, theirs = ours.training(case, 1), prepare(case, 1)
+    losses = [(float(mine.outcome()[0]), float(theirs.outcome()[0])) for _ in range(3)]
+    assert losses[2] < losses[0]
+    np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-4)
+
+
 def test_a_network_that_peers_do_not_know_is_refused():
     net = wm.nn.Sequential(wm.nn.Conv2d(1, 2, 3), wm.nn.GELU()).initialize(0)
     with pytest.raises(NotImplementedError, match="GELU is not known"):

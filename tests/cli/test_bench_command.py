@@ -93,6 +93,7 @@ def test_ctrl_c_ends_in_a_sentence_and_shows_what_is_there(fake):
     [
         (("speed",), 2, "no section 'speed'"),
         (("latency", "--only", "AlexNet"), 1, "no case of latency has 'AlexNet'"),
+        (("latency", "--only", "memory"), 1, "to run the section of that name: wimmel bench memory"),
         (("latency", "--rounds", "0"), 2, "--rounds"),
         (("latency", "-o", "figures.txt"), 1, ".json"),
         (("latency", "-o", "nowhere/figures.json"), 1, "no folder"),

@@ -1,5 +1,5 @@
-"""A network of ours as a flat list of operations with its weights, batch norm merged into the convolutions before it,
-from which networks for peers are built that know no modules: ONNX graphs and JAX functions."""
+"""A network of ours as a flat list of operations with its weights, from which networks for peers are built that know no
+modules: ONNX graphs and JAX functions."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from wimmel.bench.convolutions import Layer
 
 @dataclass(frozen=True)
 class Operation:
-    """A step of a network for inference.
+    """A step of a network.
 
     Attributes
     ----------
     kind : str
-        ``convolution``, ``transposed``, ``linear`` (both with weight and bias), ``relu``, ``relu6``, ``max_pool``,
-        ``add``, ``mean`` (over all positions) or ``flatten``.
+        ``convolution``, ``transposed``, ``linear`` (all with a weight, mostly a bias), ``batch_norm`` (with weight and
+        bias), ``relu``, ``relu6``, ``max_pool``, ``add``, ``mean`` (over all positions), ``flatten``, or ``padded``
+        (every stride-th row and column, and zeros for channels that are missing).
     inputs : tuple of int
         Operations whose results it takes, by their places in the list; -1 is the network's input.
     weights : tuple of array
     settings : dict
-        Stride, padding, dilation and kernel as one number for every axis; groups.
+        Stride, padding, dilation and kernel as one number for every axis; groups, outputs, eps.
     """
 
     kind: str
@@ -42,8 +43,9 @@ def of_layer(layer: Layer) -> list[Operation]:
     return [Operation(kind, (-1,), (arrays["weight"], arrays["bias"]), settings), Operation("relu", (0,))]
 
 
-def of_network(net: Any) -> list[Operation]:
-    """The operations of a network made of layers and blocks of `wimmel.models`.
+def of_network(net: Any, training: bool = False) -> list[Operation]:
+    """The operations of a network made of layers and blocks of `wimmel.models`; for inference batch norm is merged into
+    the convolutions before it.
 
     Raises
     ------
@@ -58,11 +60,11 @@ def of_network(net: Any) -> list[Operation]:
     ['convolution', 'relu']
     """
     found: list[Operation] = []
-    _walk(net, -1, found)
+    _walk(net, -1, found, training)
     return found
 
 
-def _walk(module: Any, x: int, found: list[Operation]) -> int:
+def _walk(module: Any, x: int, found: list[Operation], training: bool) -> int:
     """Appends what the module does to the result of operation x, and gives the place of its result."""
 
     def add(kind: str, *inputs: int, weights: tuple[np.ndarray, ...] = (), **settings: Any) -> int:
@@ -72,28 +74,31 @@ def _walk(module: Any, x: int, found: list[Operation]) -> int:
     match type(module).__name__:
         case "Sequential":
             for child in module:
-                x = _walk(child, x, found)
+                x = _walk(child, x, found, training)
             return x
         case "BasicBlock" | "Bottleneck":
-            main = _walk(module.main, x, found)
-            beside = x if module.shortcut is None else _walk(module.shortcut, x, found)
+            main = _walk(module.main, x, found, training)
+            beside = x if module.shortcut is None else _walk(module.shortcut, x, found, training)
             return add("relu", add("add", main, beside))
         case "InvertedResidual":
-            main = _walk(module.main, x, found)
+            main = _walk(module.main, x, found, training)
             return add("add", x, main) if module.stride == 1 and module.inputs == module.outputs else main
         case "Conv2d":
             before, after = zip(*module.padding, strict=True)
             if before != after:
                 raise NotImplementedError("padding of different sides")
-            weight = np.asarray(module.weight)
-            bias = np.zeros(len(weight), np.float32) if module.bias is None else np.asarray(module.bias)
-            return add("convolution", x, weights=(weight, bias), stride=tuple(module.stride), padding=before,
+            weights = tuple(np.asarray(each) for each in (module.weight, module.bias) if each is not None)
+            return add("convolution", x, weights=weights, stride=tuple(module.stride), padding=before,
                        dilation=tuple(module.dilation), groups=module.groups)  # fmt: skip
+        case "BatchNorm2d" if training:
+            return add("batch_norm", x, weights=(np.asarray(module.weight), np.asarray(module.bias)), eps=module.eps)
         case "BatchNorm2d":
             if x < 0 or found[x].kind != "convolution" or x != len(found) - 1:
                 raise NotImplementedError("batch norm that follows no convolution")
             found[x] = _merged(found[x], module)
             return x
+        case "PaddedShortcut":
+            return add("padded", x, outputs=module.outputs, stride=module.stride)
         case "ReLU" | "ReLU6":
             return add(type(module).__name__.lower(), x)
         case "MaxPool2d":
@@ -111,7 +116,8 @@ def _walk(module: Any, x: int, found: list[Operation]) -> int:
 
 
 def _merged(convolution: Operation, norm: Any) -> Operation:
-    weight, bias = convolution.weights
+    weight, *biases = convolution.weights
+    bias = biases[0] if biases else np.zeros(len(weight), np.float32)
     factor = np.asarray(norm.weight) / np.sqrt(np.asarray(norm.running_var) + norm.eps)
     shift = np.asarray(norm.bias) + (bias - np.asarray(norm.running_mean)) * factor
     scaled = weight * factor.reshape(-1, 1, 1, 1)

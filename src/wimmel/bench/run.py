@@ -58,7 +58,8 @@ class Plan:
             threads = self.threads if whole.is_threaded else self.threads[:1]
             found += [Part(whole, cases, count) for count in threads if cases]
         if not found:
-            raise ValueError(f"no case of {', '.join(self.sections)} has {self.only!r} in its name or group")
+            advice = f"; to run the section of that name: wimmel bench {self.only}" if self.only in SECTIONS else ""
+            raise ValueError(f"no case of {', '.join(self.sections)} has {self.only!r} in its name or group{advice}")
         return found
 
 

@@ -41,33 +41,43 @@ def network(case: Network, threads: int) -> Ready:
     return _forward(of_network(case.ours()), case.batch()[0])
 
 
-def training(case: Network, threads: int) -> Ready | None:
-    """A step with Adam; only for networks without batch norm."""
+def training(case: Network, threads: int) -> Ready:
+    """A step: LeNet with Adam, others with momentum."""
     import jax
     from jax import numpy as jnp
 
-    if case.name != "lenet":
-        return None
-    operations = of_network(case.ours())
+    operations = of_network(case.ours(), training=True)
     pictures, labels = (jnp.asarray(array) for array in case.batch())
     weights = [[jnp.asarray(each) for each in operation.weights] for operation in operations]
     zeros = jax.tree.map(jnp.zeros_like, weights)
-    state = [weights, zeros, zeros, jnp.zeros(())]
+    running = {place: jnp.zeros((2, len(given[0]))) for place, given in enumerate(weights) if _norms(operations[place])}
+    state = [weights, zeros, zeros, jnp.zeros(()), running]
 
     def loss_of(weights: Any) -> Any:
-        scores = _run(operations, pictures, weights)
-        return -jax.nn.log_softmax(scores)[jnp.arange(len(labels)), labels].mean()
+        statistics: dict[int, Any] = {}
+        scores = _run(operations, pictures, weights, statistics)
+        return -jax.nn.log_softmax(scores)[jnp.arange(len(labels)), labels].mean(), statistics
 
-    def step(weights: Any, first: Any, second: Any, count: Any) -> Any:
-        loss, gradients = jax.value_and_grad(loss_of)(weights)
-        count = count + 1
+    def adam(weights: Any, gradients: Any, first: Any, second: Any, count: Any) -> Any:
         first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, gradients)
         second = jax.tree.map(lambda v, g: 0.999 * v + 0.001 * g * g, second, gradients)
 
         def moved(p: Any, m: Any, v: Any) -> Any:
             return p - 1e-3 * (m / (1 - 0.9**count)) / (jnp.sqrt(v / (1 - 0.999**count)) + 1e-8)
 
-        return loss, [jax.tree.map(moved, weights, first, second), first, second, count]
+        return [jax.tree.map(moved, weights, first, second), first, second]
+
+    def momentum(weights: Any, gradients: Any, first: Any, second: Any, count: Any) -> Any:
+        first = jax.tree.map(lambda m, g: 0.9 * m + g, first, gradients)
+        return [jax.tree.map(lambda p, m: p - 1e-3 * m, weights, first), first, second]
+
+    update = adam if case.name == "lenet" else momentum
+
+    def step(weights: Any, first: Any, second: Any, count: Any, running: Any) -> Any:
+        (loss, statistics), gradients = jax.value_and_grad(loss_of, has_aux=True)(weights)
+        count = count + 1
+        running = jax.tree.map(lambda old, new: 0.9 * old + 0.1 * new, running, statistics)
+        return loss, [*update(weights, gradients, first, second, count), count, running]
 
     compiled = jax.jit(step)
 
@@ -78,6 +88,10 @@ def training(case: Network, threads: int) -> Ready | None:
         return loss
 
     return Ready(run, lambda: np.asarray(run()).reshape(1))
+
+
+def _norms(operation: Operation) -> bool:
+    return operation.kind == "batch_norm"
 
 
 def _forward(operations: Sequence[Operation], x: np.ndarray) -> Ready:
@@ -95,11 +109,29 @@ def _ready(run: Callable[[], Any]) -> Ready:
     return Ready(lambda: jax.block_until_ready(run()), lambda: np.asarray(run()))
 
 
-def _run(operations: Sequence[Operation], x: Any, weights: Sequence[Sequence[Any]]) -> Any:
+def _run(
+    operations: Sequence[Operation], x: Any, weights: Sequence[Sequence[Any]], statistics: dict[int, Any] | None = None
+) -> Any:
+    """The network's result; mean and variance of each batch norm are put among the statistics."""
     values = {-1: x}
     for place, (operation, given) in enumerate(zip(operations, weights, strict=True)):
-        values[place] = _applied(operation, [values[each] for each in operation.inputs], given)
+        inputs = [values[each] for each in operation.inputs]
+        if _norms(operation) and statistics is not None:
+            values[place], statistics[place] = _normalized(operation, inputs[0], *given)
+        else:
+            values[place] = _applied(operation, inputs, given)
     return values[len(operations) - 1]
+
+
+def _normalized(operation: Operation, x: Any, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """The batch with mean 0 and variance 1 in each channel, times the weight plus the bias; and what they were."""
+    from jax import lax
+    from jax import numpy as jnp
+
+    mean, variance = x.mean((0, 2, 3)), x.var((0, 2, 3))
+    factor = weight * lax.rsqrt(variance + operation.settings["eps"])
+    y = x * factor.reshape(1, -1, 1, 1) + (bias - mean * factor).reshape(1, -1, 1, 1)
+    return y, jnp.stack([mean, variance])
 
 
 def _applied(operation: Operation, inputs: Sequence[Any], weights: Sequence[Any]) -> Any:
@@ -126,6 +158,9 @@ def _applied(operation: Operation, inputs: Sequence[Any], weights: Sequence[Any]
             return x + inputs[1]
         case "mean":
             return x.mean(range(2, x.ndim))
+        case "padded":
+            stride = settings["stride"]
+            return jnp.pad(x[:, :, ::stride, ::stride], ((0, 0), (0, settings["outputs"] - x.shape[1]), (0, 0), (0, 0)))
         case "flatten":
             return x.reshape(len(x), -1)
     raise NotImplementedError(operation.kind)
