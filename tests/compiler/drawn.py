@@ -121,7 +121,16 @@ def _convolved(random: np.random.Generator, x: Tensor) -> Tensor:
         size = tuple((n - 1) * s + 3 for n, s in zip(x.shape[2:], settings["stride"], strict=True))
         return p.convolution_input_gradient(x, weight, size=size, padding=((0, 0), (0, 0)), **settings)
     weight = random.standard_normal((groups * multiple, channels // groups, 3, 3)).astype(x.dtype) / 9
-    return p.convolution(x, weight, padding=pairs, **settings)
+    y = p.convolution(x, weight, padding=pairs, **settings)
+    return _side_by_side(random, p.maximum(y, 0.1)) if random.random() < 0.6 else y
+
+
+def _side_by_side(random: np.random.Generator, x: Tensor) -> Tensor:
+    """Maxima of windows that do not overlap; what is left at the end is left out."""
+    kernel = tuple(int(random.integers(1, min(n, 4) + 1)) for n in x.shape[2:])
+    outputs = tuple(n // k for n, k in zip(x.shape[2:], kernel, strict=True))
+    settings = {"kernel": kernel, "stride": kernel, "padding": ((0, 0),) * 2, "dilation": (1, 1), "outputs": outputs}
+    return p.max_pool(x, **settings)
 
 
 def _pooled(random: np.random.Generator, x: Tensor) -> Tensor:

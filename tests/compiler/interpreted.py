@@ -44,7 +44,10 @@ def run_region(region: Region, value) -> list[np.ndarray]:
         (taken,) = run_chain(region.chain, operands)
         return [np.asarray(anchor.primitive.definition(taken, **anchor.attributes))]
     result = np.asarray(anchor.primitive.definition(*map(value, anchor.inputs), **anchor.attributes))
-    return run_chain(region.chain, [result, *operands])
+    results = run_chain(region.chain, [result, *operands])
+    if region.pool is None:
+        return results
+    return [np.asarray(region.pool.primitive.definition(*results, **region.pool.attributes))]
 
 
 def run_chain(chain: Chain, inputs: list[np.ndarray]) -> list[np.ndarray]:

@@ -46,6 +46,8 @@ class Region:
         Of the elements that the chain runs over.
     nodes : tuple of Tensor
         What the chain computes, in the graph's order.
+    pool : Tensor or None
+        Max pooling of the chain's one result, over windows that lie side by side. Then it is what is stored.
     """
 
     anchor: Tensor | None
@@ -54,6 +56,7 @@ class Region:
     results: tuple[Tensor, ...]
     shape: Shape
     nodes: tuple[Tensor, ...] = ()
+    pool: Tensor | None = None
 
     @property
     def name(self) -> str:
@@ -64,6 +67,7 @@ class Region:
             words = lines[-3:] + words
         else:
             words += lines[-3:] if len(lines) <= 3 else ["...", *lines[-2:]]
+        words += [] if self.pool is None else [self.pool.primitive.name]
         return " ".join(words) or "copy"
 
     @property
