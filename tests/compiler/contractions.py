@@ -162,9 +162,11 @@ def run(
     plan: Callable[..., list[Step]] = plan_convolution,
     tile: int = 1,
     tolerance: float = 0,
+    window: tuple[int, ...] = (),
 ) -> None:
     """One convolution of small whole numbers, against the definition: no bit may differ, or no number by more than the
-    tolerance times the largest sum of |x| * |w|. ``tile`` is as `winograd_costs.widened` takes it."""
+    tolerance times the largest sum of |x| * |w|. ``tile`` is as `winograd_costs.widened` takes it; with a window, what
+    the epilogue gives is pooled."""
     random = np.random.default_rng(seed)
     x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
     padding = case.settings["padding"]
@@ -174,10 +176,11 @@ def run(
     weight_place = drawn_place(random, dtype, case.weight)
     after = drawn_epilogue(random, epilogue, dtype, case.result)
     expected = after.function(primitives.convolution.definition(x, weight, **case.settings))
-    results = [
-        within(random, kind, case.result, drawn_halo(random, len(padding))) for kind in after.chain.result_dtypes
-    ]
-    steps = plan(x_place, weight_place, results, after.chain, after.places, **case.settings, target=target)
+    settings = case.settings
+    if window:
+        expected, settings = [largest_of(array, window) for array in expected], {**settings, "window": window}
+    results = [within(random, array.dtype.name, array.shape, drawn_halo(random, len(padding))) for array in expected]
+    steps = plan(x_place, weight_place, results, after.chain, after.places, **settings, target=target)
     known = {x_place.buffer: elements(x_place, x, 0.0), weight_place.buffer: elements(weight_place, weight, np.nan)}
     arrays = run_steps(steps, known | after.known, target, seed)
     for place, array in zip(results, expected, strict=True):
@@ -187,6 +190,14 @@ def run(
         else:
             np.testing.assert_array_equal(at(place, arrays), array)
         assert only_that_place_was_written(place, arrays)
+
+
+def largest_of(x: np.ndarray, window: tuple[int, ...]) -> np.ndarray:
+    """The largest of each window, which lie side by side; what is left at the end is left out."""
+    counts = tuple(size // each for size, each in zip(x.shape[2:], window, strict=True))
+    whole = x[(..., *(slice(each * count) for each, count in zip(window, counts, strict=True)))]
+    pairs = (number for pair in zip(counts, window, strict=True) for number in pair)
+    return whole.reshape(*x.shape[:2], *pairs).max(axis=tuple(range(3, 3 + 2 * len(window), 2)))
 
 
 def run_input_gradient(

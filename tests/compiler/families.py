@@ -314,6 +314,20 @@ def convolutions(draw: Draw) -> list[Tensor]:
     return draw.followed(p.convolution(draw.operand(case.x, other), draw.operand(case.weight, dtype), **case.settings))
 
 
+def pooled_convolutions(draw: Draw) -> list[Tensor]:
+    """Often the largest of windows side by side, at times something a little different."""
+    case, dtype = drawn_case(draw.random), draw.among(FLOATS)
+    y = p.convolution(draw.operand(case.x, dtype), draw.operand(case.weight, dtype), **case.settings)
+    if draw.chance(0.7):
+        y = p.maximum(p.add(y, draw.operand(draw.part_of(y.shape), dtype)), 0)
+    kernel = tuple(1 + draw.below(min(n, 4)) for n in case.result[2:])
+    stride = kernel if draw.chance(0.9) else tuple(1 + draw.below(3) for _ in kernel)
+    outputs = tuple((n - k) // s + 1 for n, k, s in zip(case.result[2:], kernel, stride, strict=True))
+    settings = {"padding": ((0, 0),) * len(kernel), "dilation": (1,) * len(kernel)}
+    found = p.max_pool(y, kernel=kernel, stride=stride, outputs=outputs, **settings)
+    return [*draw.followed(found, 1), *([y] if draw.chance(0.1) else [])]
+
+
 def input_gradients(draw: Draw) -> list[Tensor]:
     case, dtype = drawn_case(draw.random), draw.among(FLOATS)
     g, weight = draw.operand(case.result, dtype), draw.operand(case.weight, dtype)
@@ -367,6 +381,7 @@ FAMILIES: dict[str, Callable[[Draw], list[Tensor]]] = {
     "max_unpool": max_unpools,
     "max_pool_take": max_pool_takes,
     "convolution": convolutions,
+    "pooled convolution": pooled_convolutions,
     "input gradient": input_gradients,
     "weight gradient": weight_gradients,
     "depthwise": depthwise,

@@ -307,7 +307,8 @@ class Shrunk:
         )
         results = tuple(map(self.tensor, region.results))
         shape = (self.pictures, *region.shape[1:])
-        return replace(region, anchor=anchor, operands=operands, results=results, shape=shape)
+        pool = None if region.pool is None else results[0]
+        return replace(region, anchor=anchor, operands=operands, results=results, shape=shape, pool=pool)
 
     def tensor(self, tensor: Tensor) -> Tensor:
         """The tensor's first pictures."""

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 from wimmel.compiler import kernels
 from wimmel.compiler.targets import Target
-from wimmel.graph.tensor import Tensor
+from wimmel.graph.tensor import Shape, Tensor
+
+WINDOW = 4
+"""Kernels that add up products pool over at most so many rows and columns."""
 
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
@@ -28,3 +33,24 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     if anchor.primitive.name == "convolution_input_gradient" and kernels.overlap_add.overlaps(anchor, target):
         return "overlap-add"
     return "direct"
+
+
+def pools(anchor: Tensor, window: Shape, target: Target, precision: str) -> bool:
+    """Whether the kernel that computes a convolution stores the largest of each window of outputs if asked to.
+
+    Parameters
+    ----------
+    anchor : Tensor
+        The convolution.
+    window : tuple of int
+        One for each spatial axis.
+    target, precision
+        As `algorithm` takes them.
+    """
+    chosen = algorithm(anchor, target, precision)
+    if chosen == "fft" or anchor.attributes["groups"] > 1:
+        return False
+    if tile := kernels.winograd_costs.TILES.get(chosen):
+        whole = all(tile % size == 0 for size in window)
+        return whole and math.prod(window[:-2]) == math.prod(anchor.attributes["dilation"][-2:]) == 1
+    return max(window) <= WINDOW and math.prod(window[:-2]) == 1

@@ -35,6 +35,8 @@ def _convolution(planner: Planner, region: Region) -> None:
     operands = planner.conforming(region)
     results = [planner.result(result) for result in region.results]
     plan: _Plan = kernels.depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
+    if region.pool is not None:
+        plan = partial(plan, window=region.pool.attributes["kernel"])
     planner.add(
         plan(x, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
     )

@@ -6,13 +6,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from wimmel.compiler import kernels
 from wimmel.compiler.batching import Shrunk, Stretch, read_by, stretches
 from wimmel.compiler.chain import Chain, Line
-from wimmel.compiler.choice import algorithm
+from wimmel.compiler.choice import algorithm, pools
+from wimmel.compiler.joint_pooling import pooled
 from wimmel.compiler.layouts import POOLING, channels_last, halos, pictures
 from wimmel.compiler.lowering import LOWERINGS
 from wimmel.compiler.program import Program, assembled
@@ -39,6 +41,12 @@ def compiled(graph: Graph, target: Target, stable: frozenset[int] = frozenset(),
         Whether convolutions add up their products, or may be computed in ways that round more; see `choice`.
     """
     return Planner(graph, target, precision).program(stable)
+
+
+def fused(graph: Graph, target: Target, precision: str) -> list[Region]:
+    """The regions that the graph is computed by; `precision` as `compiled` takes it."""
+    can_pool = partial(pools, target=target, precision=precision)
+    return pooled(recomputed(regions(graph), graph), graph, can_pool)
 
 
 def unsupported(graph: Graph) -> str | None:
@@ -69,7 +77,7 @@ class Planner:
         self.graph = graph
         self.target = target
         self.precision = precision
-        self.regions = recomputed(regions(graph), graph)
+        self.regions = fused(graph, target, precision)
         self.layouts = channels_last(self.regions, self.algorithm)
         self.steps: list[Step] = []
         self.places: dict[Tensor, Place] = {}

@@ -13,11 +13,9 @@ from wimmel.compiler import llvm
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.choice import algorithm
 from wimmel.compiler.layouts import channels_last
-from wimmel.compiler.planning import compiled, unsupported
+from wimmel.compiler.planning import compiled, fused, unsupported
 from wimmel.compiler.printing import to_text
 from wimmel.compiler.program import Program
-from wimmel.compiler.recomputation import recomputed
-from wimmel.compiler.regions import regions
 from wimmel.compiler.steps import Place, Schedule, Step
 from wimmel.compiler.targets import Target
 from wimmel.graph import Graph
@@ -55,7 +53,7 @@ v3 = multiply(v1, v2) : float32; gives v3
     def regions(self) -> str:
         """What is computed together: each region's name, results and elementwise code."""
         lines = []
-        for region in recomputed(regions(self.graph), self.graph):
+        for region in fused(self.graph, self.target, self.precision):
             results = ", ".join(f"{result.dtype} {result.shape}" for result in region.results)
             lines.append(f"{region.name} : {results}" + (f"    # {region.scope}" if region.scope else ""))
             if region.chain.lines:
@@ -66,7 +64,7 @@ v3 = multiply(v1, v2) : float32; gives v3
     def layouts(self) -> str:
         """The values that are stored channels last, with the zeros around them. All else is in C order."""
         chosen = partial(algorithm, target=self.target, precision=self.precision)
-        found = channels_last(recomputed(regions(self.graph), self.graph), chosen)
+        found = channels_last(fused(self.graph, self.target, self.precision), chosen)
         return "\n".join(f"{_named(tensor)} : channels last, halo {halo or 0}" for tensor, halo in found.items())
 
     @property

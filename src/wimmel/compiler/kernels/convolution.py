@@ -4,7 +4,7 @@ the accumulators. Matrix products are the case of one tap, and stand on the same
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.alternatives import chosen
@@ -14,6 +14,7 @@ from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.loops import taps_within
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, blocks_for, turns, zeros
 from wimmel.compiler.kernels.packing import plan_packing
+from wimmel.compiler.kernels.pooling import larger, lowest_of
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Argument, Choice, Place, Step, bytes_of
 from wimmel.compiler.targets import Target
@@ -27,6 +28,28 @@ TASK_PRODUCTS = 1 << 16
 SHORT = (2, 1)
 """Pixels of the blocks for rows of fewer than `FEWEST`. They take several blocks of outputs at once, so that there are
 products enough in flight."""
+
+
+def fewest(across: int) -> int:
+    """As `FEWEST`, in whole windows of so many columns.
+
+    Examples
+    --------
+    >>> fewest(1), fewest(2), fewest(3)
+    (4, 4, 6)
+    """
+    return -(-FEWEST // across) * across
+
+
+def narrow(across: int) -> list[int]:
+    """As `SHORT`, in whole windows of so many columns.
+
+    Examples
+    --------
+    >>> narrow(1), narrow(2), narrow(3)
+    ([2, 1], [2], [3])
+    """
+    return sorted({max(1, pixels // across) * across for pixels in SHORT}, reverse=True)
 
 
 @dataclass(frozen=True)
@@ -52,6 +75,8 @@ class ConvolutionSchedule:
     operands, results : tuple of (int, int)
         For each of the chain's other inputs and each of its results: elements from column to column, and from output
         to output.
+    window : (int, int, int)
+        Of how many neighbouring outputs only the largest is stored, along each axis; the first is 1.
     """
 
     block: Block
@@ -67,6 +92,7 @@ class ConvolutionSchedule:
     chain: Chain
     operands: tuple[tuple[int, int], ...]
     results: tuple[tuple[int, int], ...]
+    window: Shape = (1, 1, 1)
 
     def kernel(self, target: Target, name: str) -> Function:
         return _Convolution(self, target, name).write()
@@ -90,6 +116,7 @@ def plan_convolution(
     target: Target,
     label: str = "",
     by_group: int | None = None,
+    window: Shape = (),
 ) -> list[Step]:
     """The steps of a convolution: packing the weights, then the products.
 
@@ -103,7 +130,7 @@ def plan_convolution(
     chain : Chain
         The epilogue, whose first input is the convolution.
     operands : sequence of Place
-        The chain's other inputs, stretched to the results' shape, each conforming.
+        The chain's other inputs, stretched to the convolution's shape, each conforming.
     stride, dilation : tuple of int
     padding : pairs
         May be negative: then so much of x is left out.
@@ -112,6 +139,8 @@ def plan_convolution(
     label : str
     by_group : int, optional
         Elements from the weights of one group to those of the next, if not the groups' outputs follow each other.
+    window : tuple of int, optional
+        What is stored of the chain's one result: the largest of each window of so many outputs, which lie side by side.
     """
     shape = results[0].shape
     if 0 in shape:
@@ -121,7 +150,7 @@ def plan_convolution(
             x, weight, results, chain, operands, stride, padding, dilation, target, label, by_group
         )  # fmt: skip
     axes = len(shape) - 2
-    sizes, weight = three(shape[2:], 1), with_three_axes(weight)
+    sizes, weight, window = three(shape[2:], 1), with_three_axes(weight), three(window, 1)
     stride, dilation = three(stride, 1), three(dilation, 1)
     x, fronts = with_three_axes(x), [pair[0] for pair in three(padding, (0, 0))]
     inside = (*fronts[:2], *x.shape[2:4])
@@ -129,16 +158,17 @@ def plan_convolution(
     results = [with_three_axes(place) for place in results]
     operands = [with_three_axes(place) for place in operands]
     outputs, channels = weight.shape[0] // groups, weight.shape[1]
-    if axes and math.prod(weight.shape[2:]) == math.prod(stride) == 1:
+    if axes and math.prod(weight.shape[2:]) == math.prod(stride) == math.prod(window) == 1:
         sizes, x, results, operands = in_one_row(sizes, x, results, operands)
     pictures = results[0].shape[0]
     key = f"{x.kind} convolution, {groups} groups, {channels} to {outputs} channels, taps {weight.shape[2:]}, "
-    key += f"stride {stride}, dilation {dilation}"
-    columns = x.strides[4] if sizes[2] > 1 or weight.shape[4] > 1 else channels * groups
+    key += f"stride {stride}, dilation {dilation}" + (f", window {window}" if math.prod(window) > 1 else "")
+    width = sizes[2] * window[2]
+    columns = x.strides[4] if width > 1 or weight.shape[4] > 1 else channels * groups
     if groups == 1 and few(outputs, channels, columns, weight.shape[2:], stride, dilation, target.lanes(x.kind)):
-        return plan_few_outputs(x, weight, results, chain, operands, stride, dilation, target, label, inside)
+        return plan_few_outputs(x, weight, results, chain, operands, stride, dilation, target, label, inside, window)
     length = math.prod(weight.shape[1:])
-    choice = chosen_block(key, target, x.kind, outputs, sizes[2], length, stride[2] * columns)
+    choice = chosen_block(key, target, x.kind, outputs, width, length, stride[2] * columns, window[2])
     block = choice.taken
     by_output, by_channel, *by_tap = weight.strides
     grouped = Place(
@@ -150,8 +180,9 @@ def plan_convolution(
     packed, steps = plan_packing(grouped, 1, block, target)
     merged = groups == 1 and dilation[2] == 1 and channels > 0 and columns == channels
     schedule = ConvolutionSchedule(
-        block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, chain, (), ()
-    )
+        block, groups, channels, outputs, weight.shape[2:], stride, dilation, columns, 1, merged, chain, (), (),
+        window,
+    )  # fmt: skip
     panel = length * block.outputs
     return [
         *steps,
@@ -160,11 +191,12 @@ def plan_convolution(
 
 
 def chosen_block(
-    key: object, target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0
-) -> Choice[Block]:
+    key: object, target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0,
+    multiple: int = 1,
+) -> Choice[Block]:  # fmt: skip
     """The block that tuning found for the key, or that this process chose when it first met it: other sizes of pictures
     then find their kernel compiled. No bits depend on it."""
-    options = blocks_for(target, kind, outputs, pixels, length, apart)
+    options = blocks_for(target, kind, outputs, pixels, length, apart, multiple)
     return chosen(f"block of {key}", options, target, lasting=True)
 
 
@@ -244,10 +276,11 @@ def _step(
         operands=tuple((place.strides[4], place.strides[1]) for place in operands),
         results=tuple((place.strides[4], 1) for place in results),
     )
-    rows, width = sizes[0] * sizes[1], sizes[2]
-    blocks_of_task = 1 if width >= FEWEST else together(block, blocks, target)
+    _, high, wide = schedule.window
+    rows, width = sizes[0] * sizes[1], sizes[2] * wide
+    blocks_of_task = 1 if width >= fewest(wide) else together(block, blocks, target, narrow(wide)[0])
     parts = -(-blocks // blocks_of_task)
-    products = max(panel * blocks_of_task // block.lanes, 1)  # of a pixel
+    products = max(high * panel * blocks_of_task // block.lanes, 1)  # of a column
     columns = min(width, block.pixels * max(1, TASK_PRODUCTS // (block.pixels * products)))
     column_parts = max(1, width // columns)  # the last one takes the rest, so that each is at least a block wide
     rows_of_task = 1
@@ -255,8 +288,8 @@ def _step(
         rows_of_task = min(rows, max(1, TASK_PRODUCTS // (width * products)))
     row_parts = -(-rows // rows_of_task)
     units = pictures * row_parts * column_parts
-    read = rows_of_task * schedule.stride[1] * columns * schedule.stride[2] * schedule.columns
-    written = rows_of_task * columns * schedule.groups * schedule.outputs
+    read = rows_of_task * high * schedule.stride[1] * columns * schedule.stride[2] * schedule.columns
+    written = rows_of_task * columns // wide * schedule.groups * schedule.outputs
     weights = schedule.groups * blocks * panel * (pictures if by_picture else 1)
     read, written, weights = (number * bytes_of(block.kind) for number in (read, written, weights))
     of_chunk = chunk_choice(units, read, written, weights, parts, target)
@@ -272,13 +305,13 @@ def _step(
     room = target.l2_bytes // 2
     passes = {x.buffer: parts if at_once * read > room else 1, packed.buffer: chunks if weights > room else 1}
     length = panel // block.outputs
-    if width < FEWEST:
-        block = replace(block, pixels=SHORT[0], vectors=block.vectors * blocks_of_task)
+    if width < fewest(wide):
+        block = replace(block, pixels=narrow(wide)[0], vectors=block.vectors * blocks_of_task)
     elif width < block.pixels:
-        block = replace(block, pixels=FEWEST)
+        block = replace(block, pixels=fewest(wide))
     summed = length * turns(block, schedule.outputs, width, length, target)
     epilogue = width * -(-schedule.outputs // block.lanes) * (schedule.chain.work + len(results) + len(operands))
-    operations = pictures * rows * schedule.groups * (summed + epilogue)
+    operations = pictures * rows * high * schedule.groups * (summed + epilogue)
     arguments: tuple[Argument, ...] = (x, packed, *results, *operands, *numbers)
     return Step(schedule, arguments, buffers, tasks, label, operations, passes, (of_block, of_chunk))
 
@@ -317,9 +350,9 @@ def chunk_choice(units: int, read: int, written: int, weights: int, parts: int, 
     return chosen(question, options, target)
 
 
-def together(block: Block, blocks: int, target: Target) -> int:
-    """How many blocks of outputs short rows take at once."""
-    vectors = min(8, (target.registers - SHORT[0] - 1) // SHORT[0])
+def together(block: Block, blocks: int, target: Target, pixels: int) -> int:
+    """How many blocks of outputs short rows take at once, in blocks of so many pixels."""
+    vectors = min(8, (target.registers - pixels - 1) // pixels)
     return max(1, min(blocks, vectors // block.vectors))
 
 
@@ -340,9 +373,12 @@ class _Convolution:
         self.target = target
         self.builder = Builder(name)
         self.blocks = -(-schedule.outputs // schedule.block.outputs)
+        self.window = schedule.window
         self.left: Number = 0
         self.right: Number = 0
-        self.reached: list[tuple[Number, Number]] = []
+        self.line: Number = 0
+        self.planes: tuple[Number, Number] = (0, 0)
+        self.lines: tuple[Number, Number] = (0, 0)
 
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
@@ -354,6 +390,7 @@ class _Convolution:
         self.units, self.depth, self.height, self.width, self.parts, rows_of_task, self.row_parts = words[:7]
         columns, self.column_parts, self.panel, self.packed_picture, self.length, self.of_chunk = words[7:13]
         self.fronts, self.x_sizes = words[13:15], words[15:17]
+        self.width = self.width * self.window[2]
         strides = [words[17 + 3 * i : 20 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
@@ -372,9 +409,8 @@ class _Convolution:
             def rows(panels: list[tuple[Number, Number]], block: Block, widths: Sequence[int]) -> None:
                 builder.loop(first, last, 1, lambda row: self.row(picture, group, row, panels, block, widths))
 
-            builder.when(
-                builder.compare("ge", self.width, FEWEST), lambda: self.wide(part, rows), lambda: self.short(part, rows)
-            )
+            is_wide = builder.compare("ge", self.width, fewest(self.window[2]))
+            builder.when(is_wide, lambda: self.wide(part, rows), lambda: self.short(part, rows))
 
         builder.loop(begin, end, 1, task)
         return builder.function()
@@ -389,7 +425,7 @@ class _Convolution:
     def wide(self, number: Number, rows: Callable[..., None]) -> None:
         """Rows of at least `FEWEST` pixels, for one block of outputs; the last one may need fewer vectors."""
         builder, schedule, block = self.builder, self.schedule, self.schedule.block
-        widths = sorted({block.pixels, min(block.pixels, FEWEST)}, reverse=True)
+        widths = sorted({block.pixels, min(block.pixels, fewest(self.window[2]))}, reverse=True)
         whole, rest = divmod(schedule.outputs, block.outputs)
 
         def last() -> None:
@@ -407,11 +443,12 @@ class _Convolution:
         """Rows of few pixels, for several blocks of outputs. Where there are not as many left, the last one is
         computed more than once."""
         builder, schedule, block = self.builder, self.schedule, self.schedule.block
-        count = together(block, self.blocks, self.target)
+        widths = narrow(self.window[2])
+        count = together(block, self.blocks, self.target, widths[0])
         numbers = [builder.minimum(part * count + number, self.blocks - 1) for number in range(count)]
         panels = [(number, builder.minimum(schedule.outputs - number * block.outputs, block.outputs))
                   if schedule.outputs % block.outputs else (number, block.outputs) for number in numbers]  # fmt: skip
-        rows(panels, replace(block, vectors=count * block.vectors), SHORT)
+        rows(panels, replace(block, vectors=count * block.vectors), widths)
 
     def row(
         self, picture: Number, group: Number, row: Value, blocks: Sequence[tuple[Number, Number]], block: Block,
@@ -420,20 +457,22 @@ class _Convolution:
         """One row of outputs: blocks of columns, the last one overlapping; the widest that are not too wide for it."""
         builder, schedule = self.builder, self.schedule
         plane, line = row // self.height, row % self.height
-        self.reached = [self.within(axis, place) for axis, place in enumerate((plane, line))]
+        self.line = line * self.window[1]
+        self.planes, self.lines = self.within(0, plane), self.within(1, self.line)
         by_picture, by_plane, by_line = self.x_strides
-        start = picture * by_picture + plane * by_plane * schedule.stride[0] + line * by_line * schedule.stride[1]
+        start = picture * by_picture + plane * by_plane * schedule.stride[0] + self.line * by_line * schedule.stride[1]
         start = start + group * (schedule.channels * schedule.channel)
         x = builder.offset(self.x, start, block.kind)
         panels = []
         for number, filled in blocks:
             panel = (group * self.blocks + number) * self.panel + picture * self.packed_picture
             output = group * schedule.outputs + number * schedule.block.outputs
-            views = []
+            views, results = list[Value](), len(schedule.results)
             for (pointer, (by_picture, by_plane, by_line), (_, by_output)), type_ in zip(
                 self.views, self.view_types(), strict=True
             ):
-                place = picture * by_picture + plane * by_plane + line * by_line + output * by_output
+                there = line if len(views) < results else self.line
+                place = picture * by_picture + plane * by_plane + there * by_line + output * by_output
                 views.append(builder.offset(pointer, place, type_.kind))
             panels.append(_Panel(builder.offset(self.packed, panel, block.kind), views, filled))
 
@@ -453,7 +492,7 @@ class _Convolution:
 
         widest(*widths)
 
-    def within(self, axis: int, place: Value) -> tuple[Number, Number]:
+    def within(self, axis: int, place: Number) -> tuple[Number, Number]:
         """The planes or lines of taps that meet more than x's halo at an output."""
         schedule = self.schedule
         return taps_within(
@@ -462,15 +501,47 @@ class _Convolution:
         )  # fmt: skip
 
     def columns(self, block: Block, x: Value, panels: Sequence[_Panel], column: Value) -> None:
-        """One block of columns: the products of all taps, then the epilogue."""
-        schedule, builder = self.schedule, self.builder
+        """One block of columns: the products of all taps, then the epilogue; where windows are pooled, for each of
+        their lines, of which the largest results are kept."""
+        schedule, builder, (_, high, wide) = self.schedule, self.builder, self.window
         x = builder.offset(x, column * (schedule.stride[2] * schedule.columns), block.kind)
-        sums = self.products(block, x, [panel.weights for panel in panels])
-        of_panel = block.vectors // len(panels)
-        for number, panel in enumerate(panels):
-            self.finish(block, sums, number * of_panel, of_panel, panel, column)
+        if high == wide == 1:
+            sums = self.products(block, x, panels, self.lines)
+            for panel, v, p, outcome in self.epilogue(block, sums, panels, column):
+                self.store(block, outcome, panel, v, column + p)
+            return
+        (dtype,), across = schedule.chain.result_dtypes, block.pixels // wide
 
-    def products(self, block: Block, x: Value, weights: Sequence[Value]) -> list[Value]:
+        def line(number: Value, *largest: Value) -> list[Value]:
+            lines = self.lines if high == 1 else self.within(1, self.line + number)
+            there = builder.offset(x, number * (self.x_strides[2] * schedule.stride[1]), block.kind)
+            sums = self.products(block, there, panels, lines)
+            found: list[Value] = []
+            for _, _, p, (value,) in self.epilogue(
+                block, sums, [self.below(panel, number) for panel in panels], column
+            ):
+                if p % wide == 0:
+                    found.append(value)
+                else:
+                    found[-1] = larger(builder, dtype, found[-1], value)
+            return [larger(builder, dtype, best, value) for best, value in zip(largest, found, strict=True)]
+
+        start = builder.constant(Type(KIND_OF[dtype], block.lanes), lowest_of(dtype))
+        largest = iter(builder.loop(0, high, 1, line, [start] * (across * block.vectors)))
+        for panel in panels:
+            for v in range(block.vectors // len(panels)):
+                for p in range(across):
+                    self.store(block, [next(largest)], panel, v, column // wide + p)
+
+    def below(self, panel: _Panel, lines: Value) -> _Panel:
+        """So many lines of the operands further down."""
+        results, views = len(self.schedule.results), list(panel.views)
+        for place, (_, (_, _, by_line), _) in enumerate(self.views[results:], results):
+            views[place] = self.builder.offset(views[place], lines * by_line, self.view_types()[place].kind)
+        return replace(panel, views=views)
+
+    def products(self, block: Block, x: Value, panels: Sequence[_Panel], lines: tuple[Number, Number]) -> list[Value]:
+        """The sums of all products, in some lines of taps."""
         schedule, builder, step = self.schedule, self.builder, self.schedule.block.outputs
         depth, height, width = schedule.taps
         length: Number = schedule.channels or self.length
@@ -505,23 +576,20 @@ class _Convolution:
                 return line(number, 0, taken)
             return builder.loop(*lines, 1, lambda along, *taken: line(number, along, taken), taken)
 
-        planes, lines = self.reached
-        taken = zeros(builder, block)
-        return plane(0, *taken) if depth == 1 else builder.loop(*planes, 1, plane, taken)
+        weights, taken = [panel.weights for panel in panels], zeros(builder, block)
+        return plane(0, *taken) if depth == 1 else builder.loop(*self.planes, 1, plane, taken)
 
     def view_types(self) -> list[Type]:
         """The kinds of the results, then of the operands."""
         chain = self.schedule.chain
         return [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
-    def finish(
-        self, block: Block, sums: Sequence[Value], start: int, vectors: int, panel: _Panel, column: Value
-    ) -> None:
-        """The epilogue on some vectors of every pixel, and the results stored; only the lanes that exist."""
-        builder, schedule, filled = self.builder, self.schedule, panel.filled
-        results, types = len(schedule.results), self.view_types()
-        read = list(zip(panel.views[results:], types[results:], schedule.operands, strict=True))
-        written = list(zip(panel.views[:results], types[:results], schedule.results, strict=True))
+    def epilogue(
+        self, block: Block, sums: Sequence[Value], panels: Sequence[_Panel], column: Value
+    ) -> Iterator[tuple[_Panel, int, int, list[Value]]]:
+        """The chain's results for a vector of every panel and pixel, in this order: panel, vector, pixel, results."""
+        builder, schedule = self.builder, self.schedule
+        results, types, vectors = len(schedule.results), self.view_types(), block.vectors // len(panels)
 
         def operand(pointer: Value, type_: Type, steps: tuple[int, int], p: int, v: int, mask: Value | None) -> Value:
             by_column, by_output = steps
@@ -530,24 +598,34 @@ class _Convolution:
                 return builder.load(pointer, place, type_)
             return builder.load(pointer, place + v * block.lanes, type_.of(block.lanes), mask)
 
-        for v in range(vectors):
-            mask = None
-            if not isinstance(filled, int):
-                mask = builder.mask(filled - v * block.lanes, block.lanes)
-            elif filled < (v + 1) * block.lanes:
-                exist = [int(v * block.lanes + lane < filled) for lane in range(block.lanes)]
-                mask = builder.constant(Type("i1", block.lanes), exist)
-            still = {
-                place: operand(pointer, type_, steps, 0, v, mask)
-                for place, (pointer, type_, steps) in enumerate(read)
-                if steps[0] == 0
-            }
-            for p in range(block.pixels):
-                values = [sums[p * block.vectors + start + v]]
-                for place, (pointer, type_, steps) in enumerate(read):
-                    known = still.get(place)
-                    values.append(operand(pointer, type_, steps, p, v, mask) if known is None else known)
-                outcome = schedule.chain.emit(builder, self.target, values)
-                for value, (pointer, _, (by_column, _)) in zip(outcome, written, strict=True):
-                    value = builder.broadcast(value, block.lanes)
-                    builder.store(value, pointer, (column + p) * by_column + v * block.lanes, mask)
+        for number, panel in enumerate(panels):
+            read = list(zip(panel.views[results:], types[results:], schedule.operands, strict=True))
+            for v in range(vectors):
+                mask = self.mask(block, panel, v)
+                still = {
+                    place: operand(pointer, type_, steps, 0, v, mask)
+                    for place, (pointer, type_, steps) in enumerate(read)
+                    if steps[0] == 0
+                }
+                for p in range(block.pixels):
+                    values = [sums[p * block.vectors + number * vectors + v]]
+                    for place, (pointer, type_, steps) in enumerate(read):
+                        known = still.get(place)
+                        values.append(operand(pointer, type_, steps, p, v, mask) if known is None else known)
+                    outcome = schedule.chain.emit(builder, self.target, values)
+                    yield panel, v, p, [builder.broadcast(value, block.lanes) for value in outcome]
+
+    def store(self, block: Block, outcome: Sequence[Value], panel: _Panel, v: int, column: Number) -> None:
+        """One vector of each result; only the lanes that exist."""
+        mask = self.mask(block, panel, v)
+        for value, pointer, (by_column, _) in zip(outcome, panel.views, self.schedule.results, strict=False):
+            self.builder.store(value, pointer, column * by_column + v * block.lanes, mask)
+
+    def mask(self, block: Block, panel: _Panel, v: int) -> Value | None:
+        """Which lanes of a panel's vector exist; None if all do."""
+        if not isinstance(panel.filled, int):
+            return self.builder.mask(panel.filled - v * block.lanes, block.lanes)
+        if panel.filled >= (v + 1) * block.lanes:
+            return None
+        exist = [int(v * block.lanes + lane < panel.filled) for lane in range(block.lanes)]
+        return self.builder.constant(Type("i1", block.lanes), exist)

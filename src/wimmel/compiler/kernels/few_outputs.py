@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.few_outputs_kernel import FewOutputsSchedule, is_merged
+from wimmel.compiler.kernels.few_outputs_kernel import FewOutputsSchedule, is_merged, shares_rows
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Shape
@@ -66,6 +66,7 @@ def plan_few_outputs(
     target: Target,
     label: str = "",
     inside: Shape = (0, 0, 1, 1),
+    window: Shape = (1, 1, 1),
 ) -> list[Step]:
     """The steps: where the lanes run over channels, the weights are put into their order first, if they are not.
 
@@ -79,15 +80,18 @@ def plan_few_outputs(
     chain : Chain
         The epilogue, whose first input is the convolution.
     operands : sequence of Place
-        The chain's other inputs, stretched to the results' shape; outputs neighbouring, or one number for all.
+        The chain's other inputs, stretched to the convolution's shape; outputs neighbouring, or one number for all.
     stride, dilation : tuple of int
         Of three axes.
     inside : (int, int, int, int)
         Planes and lines of x's halo before its first, and how many it has itself.
+    window : (int, int, int)
+        Of how many neighbouring outputs only the largest is stored, along each axis; the first is 1.
     """
     pictures, outputs, *sizes = results[0].shape
     channels, taps = weight.shape[1], weight.shape[2:]
-    columns = x.strides[4] if sizes[2] > 1 or taps[2] > 1 else channels
+    _, high, across = window
+    columns = x.strides[4] if sizes[2] * across > 1 or taps[2] > 1 else channels
     over_channels = not channels == columns == stride[2] == 1
     steps: list[Step] = []
     by_channel, by_tap = weight.strides[1], weight.strides[4]
@@ -100,17 +104,19 @@ def plan_few_outputs(
         copy = Chain.identity(weight.dtype)
         steps += plan_elements(copy, [weight.transposed(order)], [packed], target, "pack")
         weight = packed.transposed((0, 4, 1, 2, 3))
-    schedule = _schedule(columns, weight, results, chain, operands, stride, dilation, over_channels, target)
+    schedule = _schedule(
+        columns, weight, results, chain, operands, stride, dilation, over_channels, (high, across), target
+    )
 
     depth, height, width = sizes
-    wide = schedule.lanes * schedule.vectors
+    wide = schedule.lanes * schedule.vectors // across
     in_lanes = schedule.run if over_channels else schedule.lanes
-    products = max(1, outputs * math.prod(taps) * channels // in_lanes)  # of a column
+    products = max(1, math.prod(window) * outputs * math.prod(taps) * channels // in_lanes)  # of a result
     of_task = min(width, wide * max(1, TASK_PRODUCTS // products))
     column_parts = width // of_task  # the last one takes the rest, so that each is at least a block wide
-    lines = schedule.rows
+    lines = schedule.rows // high
     if column_parts == 1:
-        lines *= max(1, TASK_PRODUCTS // (width * products * schedule.rows))
+        lines *= max(1, TASK_PRODUCTS // (width * products * lines))
     lines = min(height, lines)
     line_parts = height // lines
     numbers = [*sizes, lines, line_parts, of_task, column_parts, *inside]
@@ -120,30 +126,32 @@ def plan_few_outputs(
     tasks = pictures * depth * line_parts * column_parts
     finishing = outputs * (chain.work + len(results) + len(operands))
     finished = finishing + outputs * FOLDING if over_channels else finishing / schedule.lanes
-    operations = pictures * depth * height * width * (products + finished)
+    operations = pictures * depth * height * width * (products + math.prod(window) * finished)
     return [*steps, Step(schedule, (x, weight, *results, *operands, *numbers), written, tasks, label, operations)]
 
 
 def _schedule(
     columns: int, weight: Place, results: Sequence[Place], chain: Chain, operands: Sequence[Place], stride: Shape,
-    dilation: Shape, over_channels: bool, target: Target,
+    dilation: Shape, over_channels: bool, window: tuple[int, int], target: Target,
 ) -> FewOutputsSchedule:  # fmt: skip
     outputs, channels, taps = weight.shape[0], weight.shape[1], weight.shape[2:]
-    lanes = target.lanes(weight.kind)
-    rows, vectors, run = 1, 1, 1
+    lanes, (high, wide) = target.lanes(weight.kind), window
+    rows, vectors, run = high, 1, 1
     if over_channels:
         run = min(lanes, power_of_two(channels * taps[2] if is_merged(columns, channels, dilation) else channels))
         lanes = max(1, min(8, run, power_of_two((target.registers - 2) // outputs - 1)))
-    elif outputs == 1 and stride[1] == dilation[1] == 1 and taps[1] > 1:
-        rows = ROWS
+    elif shares_rows(outputs, taps, stride, dilation):
+        rows = ROWS // high * high
         vectors = max(1, (target.registers - 4) // ROWS)
     else:
         vectors = max(1, min(8, -(-12 // outputs), (target.registers - 2) // (outputs + 1)))
+    vectors = max(1, vectors // wide) * wide
     return FewOutputsSchedule(
         weight.kind, over_channels, channels, outputs, taps, stride, dilation, columns,
         (weight.strides[0], *weight.strides[2:]), lanes, run, vectors, rows, chain,
         tuple((place.strides[4], place.strides[1]) for place in operands),
         tuple(place.strides[4] for place in results),
+        window,
     )  # fmt: skip
 
 

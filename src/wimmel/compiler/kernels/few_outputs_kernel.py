@@ -3,17 +3,23 @@ channels, which are summed up at the end; either way the results are vectors of 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from typing import TypeAlias
 
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.loops import distances, taps_within
 from wimmel.compiler.kernels.microkernel import Block, accumulate, zeros
-from wimmel.compiler.kernels.shuffles import interleaved
+from wimmel.compiler.kernels.pooling import larger
+from wimmel.compiler.kernels.shuffles import interleaved, taken_apart
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF
 from wimmel.compiler.targets import Target
 from wimmel.graph.tensor import Shape
+
+Lines: TypeAlias = tuple[Number, Number]
+"""Of taps along an axis: the first, and the last + 1."""
 
 UNROLL = 4
 """Products of each accumulator in one turn of a loop."""
@@ -43,13 +49,15 @@ class FewOutputsSchedule:
     run : int
         Channels in a vector of products, where the lanes run over them.
     vectors, rows : int
-        Vectors of columns, and rows of outputs, of a block.
+        Vectors of columns, and rows of outputs, of a block: whole windows.
     chain : Chain
         The epilogue; its first input is the sum of products.
     operands : tuple of (int, int)
         For each of the chain's other inputs: elements from column to column, and from output to output.
     results : tuple of int
         For each of the chain's results: elements from column to column. Outputs are neighbours.
+    window : (int, int)
+        Of how many rows and columns of outputs only the largest is stored.
     """
 
     kind: str
@@ -68,6 +76,12 @@ class FewOutputsSchedule:
     chain: Chain
     operands: tuple[tuple[int, int], ...]
     results: tuple[int, ...]
+    window: tuple[int, int] = (1, 1)
+
+    @property
+    def shares_rows(self) -> bool:
+        """Whether lines of x are loaded once for several rows of outputs."""
+        return not self.over_channels and shares_rows(self.outputs, self.taps, self.stride, self.dilation)
 
     def kernel(self, target: Target, name: str) -> Function:
         return _FewOutputs(self, target, name).write()
@@ -78,6 +92,11 @@ def is_merged(columns: int, channels: int, dilation: Shape) -> bool:
     return dilation[2] == 1 and columns == channels
 
 
+def shares_rows(outputs: int, taps: Shape, stride: Shape, dilation: Shape) -> bool:
+    """Whether neighbouring rows of one output meet the same lines of a channel."""
+    return outputs == 1 and stride[1] == dilation[1] == 1 and taps[1] > 1
+
+
 class _FewOutputs:
     """Writes the kernel: tasks, rows, blocks of columns, products, epilogue."""
 
@@ -85,8 +104,9 @@ class _FewOutputs:
         self.schedule = schedule
         self.target = target
         self.builder = Builder(name)
-        self.planes: tuple[Number, Number] = (0, 0)
-        self.lines: tuple[Number, Number] = (0, 0)
+        self.high, self.wide = schedule.window
+        self.planes: Lines = (0, 0)
+        self.lines: list[Lines] = []
         chain = schedule.chain
         self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
@@ -121,50 +141,52 @@ class _FewOutputs:
 
             def bands(rows: int) -> None:
                 def band(line: Value) -> None:
-                    self.band(rows, builder.minimum(line, last - rows), start, there, left, right)
+                    self.band(rows * self.high, builder.minimum(line, last - rows), start, there, left, right)
 
                 builder.loop(first, last, rows, band)
 
-            if schedule.rows == 1:
+            rows = schedule.rows // self.high
+            if rows == 1:
                 bands(1)
             else:
-                enough = builder.compare("ge", last - first, schedule.rows)
-                builder.when(enough, lambda: bands(schedule.rows), lambda: bands(1))
+                enough = builder.compare("ge", last - first, rows)
+                builder.when(enough, lambda: bands(rows), lambda: bands(1))
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
     def band(self, rows: int, line: Value, x: Value, views: list[Value], left: Number, right: Value) -> None:
         """Some rows of outputs: blocks of several vectors, then single ones; vectors that would reach beyond the end
-        begin before. Of rows shorter than a vector lanes are masked, or they are done column by column."""
+        begin before. Of rows shorter than a vector lanes are masked, or they are done column by column. Lines and
+        columns are counted in windows."""
         builder, schedule = self.builder, self.schedule
-        self.lines = self.within(1, line)
-        x = builder.offset(x, line * self.x_strides[2] * schedule.stride[1], schedule.kind)
-        by_row = [
-            [
-                builder.offset(view, (line + row) * strides[2], type_.kind)
-                for view, strides, type_ in zip(views, self.view_strides, self.types, strict=True)
-            ]
-            for row in range(rows)
-        ]
+        first, count = line * self.high, len(schedule.results)
+        self.lines = [self.within(1, first + row) for row in range(rows)]
+        x = builder.offset(x, first * self.x_strides[2] * schedule.stride[1], schedule.kind)
+        by_row = []
+        for row in range(rows):
+            lines = [line + row // self.high] * count + [first + row] * (len(views) - count)
+            rows_of_views = zip(views, lines, self.view_strides, self.types, strict=True)
+            by_row.append([builder.offset(v, n * strides[2], type_.kind) for v, n, strides, type_ in rows_of_views])
 
         lanes, masked = schedule.lanes, self.target.masks(schedule.kind) and not schedule.over_channels
+        several = schedule.vectors // self.wide
 
-        def blocks(begin: Number, end: Number, vectors: int, lanes: int, mask: Value | None = None) -> None:
+        def blocks(begin: Number, end: Number, vectors: int, lanes: int, masked: bool = False) -> None:
             def block(column: Value) -> None:
                 starts = [builder.minimum(column + number * lanes, right - lanes) for number in range(vectors)]
-                if mask is not None:
+                if masked:
                     starts = [builder.maximum(start, left) for start in starts]
-                self.block(rows, lanes, starts, x, by_row, mask)
+                self.block(rows, lanes, starts, x, by_row, masked)
 
             builder.loop(begin, end, vectors * lanes, block)
 
         def vectors() -> None:
-            rest, wide = left, schedule.vectors * lanes
-            if rows == schedule.rows and wide > 1 and (schedule.vectors > 1 or masked):
-                rest = left + (right - left + (wide // 2 if schedule.vectors > 1 else 0)) // wide * wide
-                blocks(left, rest, schedule.vectors, lanes)
-            blocks(rest, right, 1, lanes, builder.mask(self.width, lanes) if masked else None)
+            rest, wide = left, several * lanes
+            if rows == schedule.rows and wide > 1 and (several > 1 or masked):
+                rest = left + (right - left + (wide // 2 if several > 1 else 0)) // wide * wide
+                blocks(left, rest, several, lanes)
+            blocks(rest, right, 1, lanes, masked)
 
         if masked or lanes == 1:
             vectors()
@@ -173,40 +195,65 @@ class _FewOutputs:
             builder.when(long, vectors, lambda: blocks(left, right, 1, 1))
 
     def block(
-        self, rows: int, lanes: int, starts: Sequence[Number], x: Value, views: list[list[Value]], mask: Value | None
+        self, rows: int, lanes: int, starts: Sequence[Number], x: Value, views: list[list[Value]], masked: bool
     ) -> None:
+        """The results of some rows, in vectors from the given windows on: as many vectors of columns as a window has,
+        of which the largest are kept."""
         schedule, builder = self.schedule, self.builder
         step = schedule.stride[2] * schedule.columns
-        pointers = [builder.offset(x, start * step, schedule.kind) for start in starts]
-        if schedule.over_channels:
-            sums = [[self.of_channels(lanes, pointers[0])]]
-        elif rows > 1:
-            sums = self.of_rows(rows, lanes, pointers, mask)
-        else:
-            sums = [self.of_outputs(lanes, pointers, mask)]
-        for of_row, there in zip(sums, views, strict=True):
-            for vectors, start in zip(of_row, starts, strict=True):
-                self.finish(vectors, there, start, mask)
+        columns = [start * self.wide + number * lanes for start in starts for number in range(self.wide)]
+        pointers = [builder.offset(x, column * step, schedule.kind) for column in columns]
+        masks: list[Value | None] = [None] * self.wide
+        if masked:
+            masks = [builder.mask(self.width * self.wide - number * lanes, lanes) for number in range(self.wide)]
+        masks *= len(starts)
+        largest: list[list[list[Value]]] = [[] for _ in starts]
+        for row, sums in enumerate(self.sums(rows, lanes, pointers, masks)):
+            for number, start in enumerate(starts):
+                vectors = range(number * self.wide, (number + 1) * self.wide)
+                found = self.across([self.outcomes(sums[v], views[row], columns[v], masks[v]) for v in vectors])
+                if row % self.high:
+                    found = [[self.larger(*pair) for pair in zip(*both, strict=True)]
+                             for both in zip(largest[number], found, strict=True)]  # fmt: skip
+                largest[number] = found
+                if (row + 1) % self.high == 0:
+                    self.store(found, views[row], start, builder.mask(self.width, lanes) if masked else None)
 
-    # Products. Each gives for every row and vector of columns a vector for every output.
+    def sums(
+        self, rows: int, lanes: int, x: Sequence[Value], masks: Sequence[Value | None]
+    ) -> Iterator[list[list[Value]]]:
+        """Row after row, for every vector of columns a vector for every output."""
+        schedule, builder = self.schedule, self.builder
+        if schedule.shares_rows and rows > 1:
+            yield from self.of_rows(rows, lanes, x, masks)
+            return
+        for row in range(rows):
+            there = [builder.offset(each, row * schedule.stride[1] * self.x_strides[2], schedule.kind) for each in x]
+            if schedule.over_channels:
+                yield [self.of_channels(lanes, each, self.lines[row]) for each in there]
+            else:
+                yield self.of_outputs(lanes, there, self.lines[row], masks)
 
-    def of_outputs(self, lanes: int, x: Sequence[Value], mask: Value | None) -> list[list[Value]]:
+    def of_outputs(
+        self, lanes: int, x: Sequence[Value], lines: Lines, masks: Sequence[Value | None]
+    ) -> list[list[Value]]:
         """Lanes run over columns: the micro-kernel, with outputs for pixels, and vectors of x for those of weights."""
         schedule = self.schedule
         by_output, *_, by_tap = schedule.weights
         block = Block(schedule.outputs, len(x), lanes, schedule.kind, UNROLL)
 
         def line(there: list[Value], weights: Value, taken: Sequence[Value]) -> list[Value]:
-            masks = [] if mask is None else [mask] * len(x)
             return accumulate(
                 self.builder, block, weights, there, schedule.taps[2], taken, by_output, by_tap, schedule.dilation[2],
                 masks,
             )  # fmt: skip
 
-        sums = self.over_lines(x, line, zeros(self.builder, block))
+        sums = self.over_lines(x, lines, line, zeros(self.builder, block))
         return [sums[number :: len(x)] for number in range(len(x))]
 
-    def of_rows(self, rows: int, lanes: int, x: Sequence[Value], mask: Value | None) -> list[list[list[Value]]]:
+    def of_rows(
+        self, rows: int, lanes: int, x: Sequence[Value], masks: Sequence[Value | None]
+    ) -> list[list[list[Value]]]:
         """One output: pixels of the micro-kernel are rows, and a line of x meets in each another line of weights."""
         schedule, builder, vectors = self.schedule, self.builder, len(x)
         depth, height, width = schedule.taps
@@ -223,7 +270,7 @@ class _FewOutputs:
                 builder, Block(last - first, vectors, lanes, schedule.kind, unroll), start,
                 [builder.offset(pointer, number * self.x_strides[2], schedule.kind) for pointer in there], width,
                 taken[first * vectors : last * vectors], -by_line, by_tap, schedule.dilation[2],
-                [] if mask is None else [mask] * vectors,
+                masks,
             )  # fmt: skip
             return [*taken[: first * vectors], *added, *taken[last * vectors :]]
 
@@ -245,7 +292,7 @@ class _FewOutputs:
         sums = plane(0, *start) if depth == 1 else builder.loop(0, depth, 1, plane, start)
         return [[[sums[row * vectors + number]] for number in range(vectors)] for row in range(rows)]
 
-    def of_channels(self, columns: int, x: Value) -> list[Value]:
+    def of_channels(self, columns: int, x: Value, lines: Lines) -> list[Value]:
         """Lanes run over channels; their sums then become the lanes of vectors of columns."""
         schedule, builder = self.schedule, self.builder
         length, width = schedule.channels, schedule.taps[2]
@@ -299,14 +346,14 @@ class _FewOutputs:
 
             return tap(0, *taken) if width == 1 else builder.loop(0, width, 1, tap, taken)
 
-        sums = self.over_lines([x], line, [zero] * (columns * schedule.outputs))
+        sums = self.over_lines([x], lines, line, [zero] * (columns * schedule.outputs))
         return [lanes_summed(builder, sums[output :: schedule.outputs]) for output in outputs]
 
     def over_lines(
-        self, x: Sequence[Value], line: Callable[[list[Value], Value, Sequence[Value]], list[Value]],
+        self, x: Sequence[Value], lines: Lines, line: Callable[[list[Value], Value, Sequence[Value]], list[Value]],
         taken: Sequence[Value],
     ) -> list[Value]:  # fmt: skip
-        """The sums after ``line(x, weights, sums)`` for every line of taps."""
+        """The sums after ``line(x, weights, sums)`` for every plane of taps and some lines of them."""
         schedule, builder = self.schedule, self.builder
         depth, height, _ = schedule.taps
         _, weight_plane, weight_line, _ = schedule.weights
@@ -320,11 +367,11 @@ class _FewOutputs:
         def plane(number: Number, *taken: Value) -> list[Value]:
             if height == 1:
                 return at(number, 0, taken)
-            return builder.loop(*self.lines, 1, lambda along, *taken: at(number, along, taken), taken)
+            return builder.loop(*lines, 1, lambda along, *taken: at(number, along, taken), taken)
 
         return plane(0, *taken) if depth == 1 else builder.loop(*self.planes, 1, plane, taken)
 
-    def within(self, axis: int, place: Value) -> tuple[Number, Number]:
+    def within(self, axis: int, place: Value) -> Lines:
         """The planes or lines of taps that meet more than x's halo at an output."""
         schedule, axis_sizes = self.schedule, (self.fronts[axis], self.x_sizes[axis])
         return taps_within(
@@ -333,18 +380,34 @@ class _FewOutputs:
 
     # epilogue
 
-    def finish(self, sums: Sequence[Value], views: list[Value], start: Number, mask: Value | None) -> None:
-        """The chain on a vector of columns of each output, and the results stored."""
+    def outcomes(
+        self, sums: Sequence[Value], views: list[Value], column: Number, mask: Value | None
+    ) -> list[list[Value]]:
+        """The chain's results on a vector of columns, for each output."""
         builder, schedule = self.builder, self.schedule
         lanes, count = sums[0].type.lanes, len(schedule.results)
         outcomes = []
         for output, value in enumerate(sums):
             rows = zip(views[count:], self.types[count:], schedule.operands, strict=True)
-            operands = [self.operand(view, type_, *steps, output, start, lanes, mask) for view, type_, steps in rows]
+            operands = [self.operand(view, type_, *steps, output, column, lanes, mask) for view, type_, steps in rows]
             outcome = schedule.chain.emit(builder, self.target, [value, *operands])
             outcomes.append([builder.broadcast(result, lanes) for result in outcome])
-        for number, by_column in enumerate(schedule.results):
-            self.store([outcome[number] for outcome in outcomes], views[number], by_column, start, mask)
+        return outcomes
+
+    def across(self, vectors: Sequence[list[list[Value]]]) -> list[list[Value]]:
+        """The largest of each window's columns, of as many vectors as a window has."""
+        if len(vectors) == 1:
+            return vectors[0]
+        found = []
+        for outcomes in zip(*vectors, strict=True):
+            columns = [result for (result,) in outcomes]
+            if columns[0].type.lanes > 1:
+                columns = taken_apart(self.builder, columns)
+            found.append([reduce(self.larger, columns)])
+        return found
+
+    def larger(self, best: Value, value: Value) -> Value:
+        return larger(self.builder, self.schedule.chain.result_dtypes[0], best, value)
 
     def operand(
         self, view: Value, type_: Type, by_column: int, by_output: int, output: int, start: Number, lanes: int,
@@ -358,7 +421,14 @@ class _FewOutputs:
         far = distances(builder, builder.index(by_column), lanes)
         return builder.gather(builder.offset(view, place, type_.kind), far, type_.of(lanes), mask)
 
-    def store(self, vectors: Sequence[Value], view: Value, by_column: int, start: Number, mask: Value | None) -> None:
+    def store(self, outcomes: Sequence[Sequence[Value]], views: list[Value], start: Number, mask: Value | None) -> None:
+        """Each result's vectors, one for every output."""
+        for vectors, view, by_column in zip(zip(*outcomes, strict=True), views, self.schedule.results, strict=False):
+            self.store_result(vectors, view, by_column, start, mask)
+
+    def store_result(
+        self, vectors: Sequence[Value], view: Value, by_column: int, start: Number, mask: Value | None
+    ) -> None:
         builder, count, lanes = self.builder, len(vectors), vectors[0].type.lanes
         if by_column == count and lanes > 1:
             for number, vector in enumerate(interleaved(builder, vectors)):

@@ -82,7 +82,7 @@ def offset_of(digits: Sequence[Number], strides: Sequence[Value]) -> Number:
 
 
 def taps_within(
-    builder: Builder, place: Value, taps: int, stride: int, dilation: int, front: Value, size: Value
+    builder: Builder, place: Number, taps: int, stride: int, dilation: int, front: Value, size: Value
 ) -> tuple[Number, Number]:
     """Along an axis, the first tap that meets x at an output, and the last + 1; the others meet only its halo, of which
     so many elements lie in front of its own."""

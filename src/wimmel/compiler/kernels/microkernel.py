@@ -80,7 +80,7 @@ WAY, WAYS = 4096, 8
 
 @cache
 def blocks_for(
-    target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0
+    target: Target, kind: str, outputs: int, pixels: int, length: int = 0, apart: int = 0, multiple: int = 1
 ) -> tuple[Block, ...]:
     """Blocks for so many outputs and pixels in a row, the one that should take the least time first.
 
@@ -96,8 +96,10 @@ def blocks_for(
         How many products each output is the sum of.
     apart : int, optional
         Elements from one pixel of a to the next.
+    multiple : int, optional
+        Of which the block's pixels are one.
     """
-    pixels = max(pixels, FEWEST)
+    pixels = max(pixels, -(-FEWEST // multiple) * multiple)
     lanes = target.lanes(kind)
     while lanes > 1 and lanes // 2 >= outputs:
         lanes //= 2
@@ -107,7 +109,7 @@ def blocks_for(
     blocks = [
         Block(rows, vectors, lanes, kind, unroll)
         for vectors in WORTH
-        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST) + 1)
+        for rows in range(multiple, min((target.registers - spare - vectors) // vectors, MOST) + 1, multiple)
         for unroll in UNROLLS
         if vectors <= needed and (vectors == 1 or rows <= beside)
     ]

@@ -133,6 +133,20 @@ def plan_max_unpool(
     ]
 
 
+def lowest_of(dtype: str) -> float | int:
+    """What no number is below: the maximum of none."""
+    kind = np.dtype(dtype).kind
+    return -math.inf if kind == "f" else 0 if kind == "b" else int(np.iinfo(dtype).min)
+
+
+def larger(builder: Builder, dtype: str, best: Value, value: Value) -> Value:
+    """The larger of the maximum so far and what comes next, of equals the first; a NaN wins."""
+    if dtype == "bool":
+        either: Value = best | value
+        return either
+    return extremum(builder, "gt", value, best, unsigned=not is_signed(dtype))
+
+
 def _plan(operation: str, places: Sequence[Place], windows: Windows, target: Target, label: str) -> list[Step]:
     if 0 in places[-1].shape:
         return []
@@ -208,14 +222,14 @@ class _Reduction:
         def value(at: Pointers, place: int = 0) -> Value:
             return loops.load(place, at[place], channel, lanes, mask)
 
-        lowest = builder.constant(loops.types[0].of(lanes), _lowest(dtype))
+        lowest = builder.constant(loops.types[0].of(lanes), lowest_of(dtype))
         match self.operation:
             case "sum":
                 add, zero = "or" if dtype == "bool" else "add", builder.constant(lowest.type, 0)
                 return taps.fold(lambda _, at, total: [builder.binary(add, total, value(at))], [zero])[0]
             case "max":
                 return taps.fold(
-                    lambda _, at, best: [_larger(builder, dtype, best, value(at))],
+                    lambda _, at, best: [larger(builder, dtype, best, value(at))],
                     [lowest],
                     lambda _, at: [value(at)],
                 )[0]
@@ -400,22 +414,9 @@ def _winner(taps: Taps, channel: Number, lanes: int, mask: Value | None) -> Valu
         wins = _beats(builder, dtype, x, best)
         return [builder.select(wins, x, best), builder.select(wins, loops.tap_number(tap, lanes), winner)]
 
-    lowest = builder.constant(loops.types[0].of(lanes), _lowest(dtype))
+    lowest = builder.constant(loops.types[0].of(lanes), lowest_of(dtype))
     first = loops.tap_number(tuple(first for first, _, _ in taps.ranges), lanes)
     return taps.fold(better, [lowest, first], lambda tap, at: [value(at), loops.tap_number(tap, lanes)])[1]
-
-
-def _lowest(dtype: str) -> float | int:
-    kind = np.dtype(dtype).kind
-    return -math.inf if kind == "f" else 0 if kind == "b" else int(np.iinfo(dtype).min)
-
-
-def _larger(builder: Builder, dtype: str, best: Value, value: Value) -> Value:
-    """The first of two that are equal; a NaN wins."""
-    if dtype == "bool":
-        either: Value = best | value
-        return either
-    return extremum(builder, "gt", value, best, unsigned=not is_signed(dtype))
 
 
 def _beats(builder: Builder, dtype: str, value: Value, best: Value) -> Value:

@@ -86,6 +86,8 @@ class WinogradSchedule:
     operands, results : tuple of (int, int)
         For each of the chain's other inputs and each of its results: elements from column to column, and from output
         to output.
+    window : (int, int, int)
+        Of how many neighbouring outputs only the largest is stored, along each axis; the first is 1.
     """
 
     tile: int
@@ -100,6 +102,7 @@ class WinogradSchedule:
     chain: Chain
     operands: tuple[tuple[int, int], ...]
     results: tuple[tuple[int, int], ...]
+    window: Shape = (1, 1, 1)
 
     def kernel(self, target: Target, name: str) -> Function:
         return WinogradKernel(self, TRANSFORMS[self.tile], target, name).write()
@@ -119,10 +122,11 @@ def plan_winograd(
     label: str = "",
     by_group: int | None = None,
     tile: int = 4,
+    window: Shape = (),
 ) -> list[Step]:
     """The steps of a convolution with 3x3 taps over its last two axes, or its only two, stride 1 and one group; as
     `convolution.plan_convolution` takes it, but for the halo around x, which `winograd_costs.widened` tells, and
-    ``tile``, the outputs along the side of a tile: 2 or 4.
+    ``tile``, the outputs along the side of a tile: 2 or 4. A tile has whole windows.
 
     A dilation d of rows and columns leaves d x d convolutions without, of every d-th row and column each. Planes of
     taps are like more channels, which lie in other planes of x.
@@ -130,12 +134,13 @@ def plan_winograd(
     assert weight.shape[-2:] == (3, 3) and groups == math.prod(stride) == 1
     if 0 in results[0].shape:
         return []
-    dilation = three(dilation, 1)
+    dilation, window = three(dilation, 1), three(window, 1)
     x, weight = padded(with_three_axes(x), three(padding, (0, 0))), with_three_axes(weight)
     results, operands = [*map(with_three_axes, results)], [*map(with_three_axes, operands)]
     (outputs, channels, planes), kind = weight.shape[:3], x.kind
     pictures, _, depth, height, width = results[0].shape
-    down, across = (tiles_along(size, tile, apart) for size, apart in zip((height, width), dilation[1:], strict=True))
+    down = tiles_along(height * window[1], tile, dilation[1])
+    across = tiles_along(width * window[2], tile, dilation[2])
     tiles = pictures * depth * down * across
     of_block = _block(target, kind, outputs, planes * channels, tile, tiles)
     block = of_block.taken
@@ -147,7 +152,7 @@ def plan_winograd(
     schedule = WinogradSchedule(
         tile, block, planes, channels, outputs, dilation, lanes, x.strides[4], apart(planes * channels), chain,
         tuple((place.strides[4], place.strides[1]) for place in operands),
-        tuple((place.strides[4], 1) for place in results),
+        tuple((place.strides[4], 1) for place in results), window,
     )  # fmt: skip
     blocks = -(-outputs // block.outputs)
     of_tiles = _tiles_at_once(schedule, tiles, target)

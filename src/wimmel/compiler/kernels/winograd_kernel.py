@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, zeros
+from wimmel.compiler.kernels.pooling import larger
 from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF
@@ -123,6 +124,7 @@ class WinogradKernel:
         self.builder = Builder(name)
         self.kind = schedule.block.kind
         self.step = schedule.block.outputs
+        self.windows = tuple(transforms.m // size for size in schedule.window[1:])
 
     def write(self) -> Function:
         builder, schedule, taps = self.builder, self.schedule, self.transforms.n**2
@@ -265,26 +267,27 @@ class WinogradKernel:
         return [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
     def transform_back(self, first: Value, count: Number, begin: Value, end: Number) -> None:
-        """Each tile's m x m results for blocks of outputs from begin to end; those within the picture are stored."""
-        builder, schedule, m = self.builder, self.schedule, self.transforms.m
-        lanes = schedule.block.lanes
-        _, down, across = schedule.dilation
+        """Each tile's results for blocks of outputs from begin to end; those within the picture are stored."""
+        builder, schedule, lanes = self.builder, self.schedule, self.schedule.block.lanes
+        (_, down, across), (_, high, wide) = schedule.dilation, schedule.window
         start = begin * self.step
         outputs = builder.minimum(end * self.step, schedule.outputs) - start
 
-        def left_of(elements: Value, dilation: int) -> Value:
-            return builder.minimum((elements + (dilation - 1)) // dilation if dilation > 1 else elements, m)
+        def left_of(elements: Value, dilation: int, most: int) -> Value:
+            return builder.minimum((elements + (dilation - 1)) // dilation if dilation > 1 else elements, most)
 
         def tile(number: Value, picture: Value, plane: Value, top: Value, left: Value) -> None:
             products = builder.offset(self.products, number * self.row, self.kind)
-            views = []
+            views, results = list[Value](), len(schedule.results)
             for (pointer, (by_picture, by_plane, by_line), (by_column, by_output)), type_ in zip(
                 self.views, self.view_types(), strict=True
             ):
-                place = picture * by_picture + plane * by_plane + top * by_line
-                place = place + left * by_column + start * by_output
+                line, column = (top // high, left // wide) if len(views) < results else (top, left)
+                place = picture * by_picture + plane * by_plane + line * by_line
+                place = place + column * by_column + start * by_output
                 views.append(builder.offset(pointer, place, type_.kind))
-            rows, columns = left_of(self.height - top, down), left_of(self.width - left, across)
+            rows = left_of(self.height - top // high, down, self.windows[0])
+            columns = left_of(self.width - left // wide, across, self.windows[1])
 
             def vector(output: Number, mask: Value | None) -> None:
                 moved = [
@@ -304,57 +307,67 @@ class WinogradKernel:
     def finish(
         self, products: Value, views: Sequence[Value], rows: Number, columns: Number, mask: Value | None
     ) -> None:
-        """One vector of outputs of one tile."""
+        """One vector of outputs of one tile, which has so many rows and columns of results."""
         builder, m, n, block = self.builder, self.transforms.m, self.transforms.n, self.schedule.block
+        (down, across), (_, high, wide) = self.windows, self.schedule.window
+        taps = [(a, b) for a in range(high) for b in range(wide)]
 
         loaded = load_columns(builder, products, n, self.products_plane, block.vector)
         square = list(over_two_axes(self.transforms.outputs, Vectors(builder), loaded))
 
         def at_once() -> None:
-            for i in range(m):
+            for i in range(down):
                 line = self.moved(views, i, 0)
-                for j in range(m):
-                    self.pixel(square[i][j], line, j, mask)
+                for j in range(across):
+                    self.result([square[i * high + a][j * wide + b] for a, b in taps], line, j, mask)
 
         def one_by_one() -> None:
             for i in range(m):
                 for j in range(m):
                     builder.store(square[i][j], self.square, (i * m + j) * block.lanes)
 
-            def pixel(i: Value, j: Value) -> None:
-                value = builder.load(self.square, (i * m + j) * block.lanes, block.vector)
-                self.pixel(value, self.moved(views, i, j), 0, mask)
+            def result(i: Value, j: Value) -> None:
+                corner = builder.offset(self.square, (i * high * m + j * wide) * block.lanes, self.kind)
+                window = [builder.load(corner, (a * m + b) * block.lanes, block.vector) for a, b in taps]
+                self.result(window, self.moved(views, i, j), 0, mask)
 
-            builder.loop(0, rows, 1, lambda i: builder.loop(0, columns, 1, lambda j: pixel(i, j)) and None)
+            builder.loop(0, rows, 1, lambda i: builder.loop(0, columns, 1, lambda j: result(i, j)) and None)
 
         if self.schedule.chain.work > INLINE:
             one_by_one()
             return
-        inside = builder.compare("eq", rows, m) & builder.compare("eq", columns, m)
+        inside = builder.compare("eq", rows, down) & builder.compare("eq", columns, across)
         builder.when(inside, at_once, one_by_one)
 
     def moved(self, views: Sequence[Value], line: Number, column: Number) -> list[Value]:
-        """The views some of a tile's lines and columns on."""
-        _, down, across = self.schedule.dilation
-        return [
-            self.builder.offset(view, by_line * (line * down) + column * (by_column * across), type_.kind)
-            for view, type_, (_, (_, _, by_line), (by_column, _)) in zip(
-                views, self.view_types(), self.views, strict=True
-            )
-        ]
+        """The views some lines and columns of a tile's results on."""
+        (_, down, across), (_, high, wide) = self.schedule.dilation, self.schedule.window
+        results, moved = len(self.schedule.results), []
+        for place, (_, (_, _, by_line), (by_column, _)) in enumerate(self.views):
+            rows, columns = (1, 1) if place < results else (high, wide)
+            far = by_line * (line * (down * rows)) + column * (by_column * across * columns)
+            moved.append(self.builder.offset(views[place], far, self.view_types()[place].kind))
+        return moved
 
-    def pixel(self, value: Value, views: Sequence[Value], column: int, mask: Value | None) -> None:
-        """The epilogue for one pixel, so many columns of the tile behind where the views point, and its results
-        stored."""
-        builder, lanes, results = self.builder, self.schedule.block.lanes, len(self.schedule.results)
-        column *= self.schedule.dilation[2]
-        given = list(zip(views, self.view_types(), self.views, strict=True))
-        values = [value]
-        for pointer, type_, (_, _, (by_column, by_output)) in given[results:]:
-            if by_output == 0:
-                values.append(builder.load(pointer, column * by_column, type_))
-            else:
-                values.append(builder.load(pointer, column * by_column, type_.of(lanes), mask))
-        outcome = self.schedule.chain.emit(builder, self.target, values)
-        for result, (pointer, _, (_, _, (by_column, _))) in zip(outcome, given[:results], strict=True):
-            builder.store(builder.broadcast(result, lanes), pointer, column * by_column, mask)
+    def result(self, window: Sequence[Value], views: Sequence[Value], column: int, mask: Value | None) -> None:
+        """The epilogue for the pixels of one window, so many windows behind where the views point, and the results
+        stored: if there are several pixels, the largest."""
+        builder, schedule, lanes = self.builder, self.schedule, self.schedule.block.lanes
+        (_, down, across), (_, _, wide), dtypes = schedule.dilation, schedule.window, schedule.chain.result_dtypes
+        results, given = len(schedule.results), list(zip(views, self.view_types(), self.views, strict=True))
+        outcome: list[Value] = []
+        for tap, value in enumerate(window):
+            line, along = tap // wide * down, (column * wide + tap % wide) * across
+            values = [value]
+            for pointer, type_, (_, (_, _, by_line), (by_column, by_output)) in given[results:]:
+                place = line * by_line + along * by_column
+                if by_output == 0:
+                    values.append(builder.load(pointer, place, type_))
+                else:
+                    values.append(builder.load(pointer, place, type_.of(lanes), mask))
+            found = [builder.broadcast(value, lanes) for value in schedule.chain.emit(builder, self.target, values)]
+            if tap > 0:
+                found = [larger(builder, *each) for each in zip(dtypes, outcome, found, strict=True)]
+            outcome = found
+        for value, (pointer, _, (_, _, (by_column, _))) in zip(outcome, given[:results], strict=True):
+            builder.store(value, pointer, column * across * by_column, mask)
