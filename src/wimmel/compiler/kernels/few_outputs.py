@@ -109,7 +109,7 @@ def plan_few_outputs(
     )
 
     depth, height, width = sizes
-    wide = schedule.lanes * schedule.vectors // across
+    wide = schedule.lanes * max(1, schedule.vectors // across)
     in_lanes = schedule.run if over_channels else schedule.lanes
     products = max(1, math.prod(window) * outputs * math.prod(taps) * channels // in_lanes)  # of a result
     of_task = min(width, wide * max(1, TASK_PRODUCTS // products))
@@ -144,8 +144,9 @@ def _schedule(
         rows = ROWS // high * high
         vectors = max(1, (target.registers - 4) // ROWS)
     else:
-        vectors = max(1, min(8, -(-12 // outputs), (target.registers - 2) // (outputs + 1)))
-    vectors = max(1, vectors // wide) * wide
+        vectors = max(1, min(8, max(wide, -(-12 // outputs)), (target.registers - 2) // (outputs + 1)))
+    if vectors > wide:
+        vectors = vectors // wide * wide
     return FewOutputsSchedule(
         weight.kind, over_channels, channels, outputs, taps, stride, dilation, columns,
         (weight.strides[0], *weight.strides[2:]), lanes, run, vectors, rows, chain,

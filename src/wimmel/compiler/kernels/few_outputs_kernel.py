@@ -49,7 +49,7 @@ class FewOutputsSchedule:
     run : int
         Channels in a vector of products, where the lanes run over them.
     vectors, rows : int
-        Vectors of columns, and rows of outputs, of a block: whole windows.
+        Vectors of columns whose products are summed at once, and rows of outputs of a block: whole windows.
     chain : Chain
         The epilogue; its first input is the sum of products.
     operands : tuple of (int, int)
@@ -170,7 +170,7 @@ class _FewOutputs:
             by_row.append([builder.offset(v, n * strides[2], type_.kind) for v, n, strides, type_ in rows_of_views])
 
         lanes, masked = schedule.lanes, self.target.masks(schedule.kind) and not schedule.over_channels
-        several = schedule.vectors // self.wide
+        several = max(1, schedule.vectors // self.wide) if rows == schedule.rows else 1
 
         def blocks(begin: Number, end: Number, vectors: int, lanes: int, masked: bool = False) -> None:
             def block(column: Value) -> None:
@@ -182,13 +182,18 @@ class _FewOutputs:
             builder.loop(begin, end, vectors * lanes, block)
 
         def vectors() -> None:
-            rest, wide = left, several * lanes
-            if rows == schedule.rows and wide > 1 and (several > 1 or masked):
-                rest = left + (right - left + (wide // 2 if several > 1 else 0)) // wide * wide
-                blocks(left, rest, several, lanes)
-            blocks(rest, right, 1, lanes, masked)
+            wide, half = several * lanes, lanes // 2
+            # where more than half of a block is left over, all of one is done
+            rest = left + (right - left + (wide // 2 if several > 1 else 0)) // wide * wide
+            blocks(left, rest, several, lanes)
+            narrow = builder.compare("le", right - rest, half)
+            builder.when(
+                narrow, lambda: blocks(rest, right, 1, half, masked), lambda: blocks(rest, right, 1, lanes, masked)
+            )
 
-        if masked or lanes == 1:
+        if lanes == 1:
+            blocks(left, right, several, 1)
+        elif masked:
             vectors()
         else:
             long = builder.compare("ge", self.width, lanes)
@@ -224,15 +229,18 @@ class _FewOutputs:
     ) -> Iterator[list[list[Value]]]:
         """Row after row, for every vector of columns a vector for every output."""
         schedule, builder = self.schedule, self.builder
+        turns = [slice(first, first + schedule.vectors) for first in range(0, len(x), schedule.vectors)]
         if schedule.shares_rows and rows > 1:
-            yield from self.of_rows(rows, lanes, x, masks)
+            parts = [self.of_rows(rows, lanes, x[turn], masks[turn]) for turn in turns]
+            yield from ([vector for part in parts for vector in part[row]] for row in range(rows))
             return
         for row in range(rows):
-            there = [builder.offset(each, row * schedule.stride[1] * self.x_strides[2], schedule.kind) for each in x]
+            far, lines = row * schedule.stride[1] * self.x_strides[2], self.lines[row]
+            there = [builder.offset(each, far, schedule.kind) for each in x]
             if schedule.over_channels:
-                yield [self.of_channels(lanes, each, self.lines[row]) for each in there]
+                yield [self.of_channels(lanes, each, lines) for each in there]
             else:
-                yield self.of_outputs(lanes, there, self.lines[row], masks)
+                yield [each for turn in turns for each in self.of_outputs(lanes, there[turn], lines, masks[turn])]
 
     def of_outputs(
         self, lanes: int, x: Sequence[Value], lines: Lines, masks: Sequence[Value | None]
