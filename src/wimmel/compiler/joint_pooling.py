@@ -1,4 +1,4 @@
-"""Max pooling that a convolution does itself: what its epilogue gives is then not stored, only the largest of each window.
+"""Max pooling that a convolution does itself: of what its epilogue gives, only the largest of each window is stored.
 From regions to regions, some of which have taken in the pooling after them."""
 
 from __future__ import annotations
