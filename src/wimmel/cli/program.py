@@ -14,6 +14,7 @@ from wimmel.cli.bench import bench
 from wimmel.cli.demo import demo
 from wimmel.cli.evaluate import evaluate
 from wimmel.cli.failures import in_sentences
+from wimmel.cli.find import find
 from wimmel.cli.inspect import inspect
 from wimmel.cli.predict import predict
 from wimmel.cli.train import train
@@ -56,5 +57,5 @@ def _flowing(text: str) -> str:
     return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
 
 
-for _command in (demo, train, evaluate, predict, inspect, bench):
+for _command in (demo, train, evaluate, predict, find, inspect, bench):
     app.command(help=_flowing(_command.__doc__ or ""))(in_sentences(_command))
