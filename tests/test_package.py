@@ -7,12 +7,13 @@ import sys
 import pytest
 
 import wimmel as wm
-from wimmel import functional, nn
+from wimmel import detection, functional, nn
 from wimmel.runtime import compile, grad, value_and_grad
 
 PUBLIC = [
     *(getattr(functional, name) for name in functional.__all__),
     *(layer for layer in nn.LAYERS),
+    *(thing for name in detection.__all__ if callable(thing := getattr(detection, name))),
     compile,
     grad,
     value_and_grad,

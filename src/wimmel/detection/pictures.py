@@ -177,6 +177,15 @@ def finds_picture(
         If there are finds without a picture, or the path's suffix is none of these.
     OSError
         If a picture cannot be read or the file cannot be written; what stood there before stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     page = Path(folder, "finds.png")
+    ...     finds_picture({"scene": np.zeros((20, 30), np.uint8)}, {"scene": Finds([[3, 4, 13, 14]], [0.9])}, page)
+    ...     read_image(page).shape[0]
+    3
     """
     if missing := found.keys() - pictures.keys():
         raise ValueError(f"There are finds in {sorted(missing)[0]}, but no picture of that name was given.")

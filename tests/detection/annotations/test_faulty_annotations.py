@@ -239,6 +239,7 @@ def test_a_name_that_fits_several_pictures_is_a_fault(folder):
         ("boxes.csv", "a,b\n1,2", "line 1: the columns must be"),
         ("boxes.pdf", "", "holds no annotations"),
         ("boxes.csv", "", "holds no scenes"),
+        ("boxes.csv", "picture," + 200_000 * "a", "it is not CSV"),
     ],
 )
 def test_what_is_no_annotation_is_refused(folder, name, text, said):

@@ -102,7 +102,7 @@ def sizes_in_table(folder):
 
 def table_without_titles(folder):
     lines = [",".join(map(str, (p, left, top, right, bottom, name))) for p, name, left, top, right, bottom in rows()]
-    write_text(folder / "boxes.csv", "\n".join(lines))
+    write_text(folder / "boxes.csv", "\r".join(lines))
     return folder / "boxes.csv"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterator
 from pathlib import Path
 
 from wimmel.detection.annotations.listing import Listed, Listing, Mark, Numbers, number, numbers, shortened
@@ -36,12 +37,12 @@ def read_table(path: Path) -> Listing:
     ValueError
         If its columns cannot be told.
     """
-    text = read_text(path)
+    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
     first = text.split("\n", 1)[0]
     rows = csv.reader(io.StringIO(text), delimiter=max(",;\t", key=first.count))
     listing = Listing()
     columns: dict[str, int] | None = None
-    for row in rows:
+    for row in _rows(path, rows):
         if not any(cell.strip() for cell in row):
             continue
         if columns is None:
@@ -50,6 +51,14 @@ def read_table(path: Path) -> Listing:
                 continue
         _add(path, f"line {rows.line_num}", [cell.strip() for cell in row], columns, listing)
     return listing
+
+
+def _rows(path: Path, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+    """The rows; what the csv module cannot read is refused in a sentence."""
+    try:
+        yield from rows
+    except csv.Error as error:
+        raise ValueError(f"{path}: it is not CSV ({error}).") from error
 
 
 def _columns(path: Path, row: list[str]) -> dict[str, int]:

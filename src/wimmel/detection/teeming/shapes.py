@@ -7,7 +7,7 @@ the canvas, how large, mirrored and leaning, is said by a `Stand`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -44,18 +44,13 @@ class Stand:
     mirrored: bool = False
     lean: float = 0.0
 
-    def placed(self, points: Sequence[Point]) -> np.ndarray:
-        """The points in pixels (n, 2): across, down."""
-        x, y = np.array(points, np.float64).T
-        x = -x if self.mirrored else x
+    def placed(self, shapes: Sequence[Shape]) -> np.ndarray:
+        """All points of all shapes, one after another, in pixels (n, 2): across, down."""
+        points = np.array([point for shape in shapes for point in shape.points])
+        side = -1 if self.mirrored else 1
         sine, cosine = math.sin(self.lean), math.cos(self.lean)
-        return np.stack(
-            (
-                self.across + self.scale * (cosine * x + sine * y),
-                self.down + self.scale * (sine * x - cosine * y),
-            ),
-            axis=1,
-        )
+        turn = self.scale * np.array([[side * cosine, side * sine], [sine, -cosine]])
+        return points @ turn + (self.across, self.down)
 
 
 def oval(across: float, up: float, width: float, height: float, colour: Colour, outlined: bool = True) -> Shape:
@@ -82,31 +77,39 @@ def darker(colour: Colour, part: float) -> Colour:
     return red, green, blue
 
 
-def paint(draw: ImageDraw, shapes: Iterable[Shape], stand: Stand) -> None:
+def paint(draw: ImageDraw, shapes: Sequence[Shape], stand: Stand) -> None:
     """Draws the shapes, the first undermost, on a canvas that is `FINENESS` times the picture."""
-    for shape in shapes:
-        points = [tuple(point) for point in (stand.placed(shape.points) * FINENESS).tolist()]
-        outline = darker(shape.colour, _OUTLINE) if shape.outlined else None
-        draw.polygon(points, fill=shape.colour, outline=outline, width=1 if stand.scale < 40 else 2)
+    thick = 1 if stand.scale < 40 else 2
+    for shape, points in _polygons(shapes, stand.placed(shapes) * FINENESS):
+        draw.polygon(points, fill=shape.colour)
+        if shape.outlined:
+            draw.line([*points, points[0]], fill=darker(shape.colour, _OUTLINE), width=thick)
 
 
-def silhouette(shapes: Iterable[Shape], stand: Stand, window: tuple[int, int, int, int]) -> np.ndarray:
+def silhouette(shapes: Sequence[Shape], stand: Stand, window: tuple[int, int, int, int]) -> np.ndarray:
     """Which pixels of a window (left, top, right, bottom) the shapes cover: bool (rows, columns)."""
     from PIL import Image, ImageDraw
 
     left, top, right, bottom = window
     mask = Image.new("1", (right - left, bottom - top))
     draw = ImageDraw.Draw(mask)
-    for shape in shapes:
-        points = stand.placed(shape.points) - (
-            left + 0.5,
-            top + 0.5,
-        )  # Pillow's coordinates are those of pixels' centres
-        draw.polygon([tuple(point) for point in points.tolist()], fill=1)
+    # Pillow's coordinates are those of pixels' centres
+    for _, points in _polygons(shapes, stand.placed(shapes) - (left + 0.5, top + 0.5)):
+        draw.polygon(points, fill=1)
     return np.asarray(mask)
 
 
-def extent(shapes: Iterable[Shape], stand: Stand) -> np.ndarray:
+def extent(shapes: Sequence[Shape], stand: Stand) -> np.ndarray:
     """The box around all shapes: left, top, right, bottom in pixels."""
-    points = np.concatenate([stand.placed(shape.points) for shape in shapes])
+    points = stand.placed(shapes)
     return np.concatenate((points.min(axis=0), points.max(axis=0)))
+
+
+def _polygons(shapes: Sequence[Shape], placed: np.ndarray) -> Iterator[tuple[Shape, list[Point]]]:
+    """Each shape with its points among those placed."""
+    points = [(x, y) for x, y in placed.tolist()]
+    first = 0
+    for shape in shapes:
+        last = first + len(shape.points)
+        yield shape, points[first:last]
+        first = last
