@@ -197,6 +197,18 @@ def test_fetching_ahead_reads_nothing_that_is_not_there():
     assert np.array_equal(forward(x, w, geometry, small), forward(x, w, geometry, KNOWN["avx512"]))
 
 
+@pytest.mark.parametrize("shape", [(2, 150, 9, 10), (1, 150, 7, 30), (1, 6, 8, 9), (3, 100, 1, 5)])
+def test_bits_do_not_depend_on_the_order_of_blocks(shape):
+    random = np.random.default_rng(10)
+    x, w = random_array(random, shape), random_array(random, (shape[1], 1, 3, 3))
+    for stride in ((1, 1), (2, 2)):
+        geometry = {"stride": stride, "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
+        expected = primitives.convolution.definition(*double(x, w), **geometry, groups=shape[1])
+        far, near = (forward(x, w, geometry, replace(KNOWN["avx512"], l2_bytes=size)) for size in (1, 1 << 30))
+        assert np.array_equal(far, near)
+        assert_close(near, expected, 9)
+
+
 def test_mixed_dtypes_compute_in_the_wider():
     random = np.random.default_rng(4)
     x, w = random_array(random, (1, 9, 6, 7)), random_array(random, (9, 1, 3, 3), "float64")

@@ -11,13 +11,17 @@ from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.depthwise_kernel import UNROLLED, DepthwiseSchedule
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
-from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, row_major
+from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, bytes_of, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
 
 TASK_PRODUCTS = 1 << 14
 """Vector multiply-adds that one task does at least, where there are as many: some microseconds."""
+
+TURN = 4
+"""Vectors of channels for which blocks follow one below the other, in pictures that the second-level cache holds: so few
+that lines that two blocks share are still in the first. From further away whole rows are read."""
 
 COLUMNS = (4, 7)
 """Outputs in a row of a block, at least and at most: enough that multiply-adds do not wait for each other."""
@@ -108,12 +112,14 @@ def plan_depthwise(
     # from memory it gains up to a third, and in caches, of which the third is shared, it costs up to a sixth
     met = sum(buffer.bytes for buffer in {place.buffer for place in (x, *results, *operands)})
     ahead = met > target.l3_bytes * 3 // 8
-    numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead)]
+    by_picture = x.size // n * bytes_of(x.kind)
+    down, of_turn = (height, TURN * lanes) if by_picture <= target.l2_bytes and c > lanes else (rows, c)
+    numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead), down, of_turn]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
     places = (replace(x, offset=start), packed, *results, *operands)
-    vectors = n * depth * -(-height // rows) * rows * -(-width // columns) * columns * -(-c // lanes)
+    vectors = n * depth * height * -(-width // columns) * columns * -(-c // lanes)
     operations = vectors * (products + chain.work + len(results) + len(operands))
     return [*steps, Step(schedule, (*places, *numbers), written, n * depth * parts, label, operations)]
 

@@ -76,17 +76,18 @@ class _Depthwise:
         self.input = Type(KIND_OF[schedule.dtype], schedule.lanes)
         self.vector = Type(KIND_OF[chain.inputs[0]], schedule.lanes)
         self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
+        self.kinds = [self.input.kind, *(type_.kind for type_ in self.types)]
         self.steps = (*schedule.results, *schedule.operands)
 
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         views = len(self.steps)
-        words = builder.arguments(argument, "pp" + "p" * views + "i" * 7 + "iii" * (1 + views))
-        self.x, self.weights, self.pointers = words[0], words[1], words[2 : 2 + views]
+        words = builder.arguments(argument, "pp" + "p" * views + "i" * 9 + "iii" * (1 + views))
+        x, self.weights, *pointers = words[: 2 + views]
         words = words[2 + views :]
-        depth, height, self.width, blocks, blocks_of_task, parts, self.ahead = words[:7]
-        self.strides = [words[place : place + 3] for place in range(7, len(words), 3)]
+        depth, height, width, blocks, blocks_of_task, parts, self.ahead, down, self.of_turn = words[:9]
+        self.strides = [words[place : place + 3] for place in range(9, len(words), 3)]
 
         def task(number: Value) -> None:
             plane, part = number // parts, number % parts
@@ -94,68 +95,74 @@ class _Depthwise:
             first = part * blocks_of_task * schedule.rows
             following = (part + 1) * blocks_of_task
             last = builder.select(builder.compare("ge", following, blocks), height, following * schedule.rows)
-            within = last - schedule.rows
 
-            # the last block of a plane overlaps the one before it, which is of the same task
-            def row(line: Value) -> None:
-                self.row(n, d, builder.minimum(line, within))
+            def columns(column: Value, top: Value, bottom: Value) -> None:
+                w = builder.minimum(column, width - schedule.columns)
+                planes = [d * schedule.stride[0], *[d] * views]
+                across = [w * (schedule.stride[2] * schedule.column), *(w * step for step, _ in self.steps)]
+                places = [
+                    builder.offset(pointer, n * by_picture + along * by_plane + start, kind)
+                    for pointer, (by_picture, by_plane, _), along, start, kind in zip(
+                        (x, *pointers), self.strides, planes, across, self.kinds, strict=True
+                    )
+                ]
+                builder.loop(0, schedule.channels, self.of_turn, lambda c: self.rows(places, top, bottom, c))
 
-            builder.loop(first, last, schedule.rows, row)
+            def turn(top: Value) -> None:
+                bottom = builder.minimum(top + down, last)
+                builder.loop(0, width, schedule.columns, lambda column: columns(column, top, bottom))
+
+            builder.loop(first, last, down, turn)
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def row(self, n: Value, d: Value, h: Value) -> None:
-        """A row of blocks."""
+    def rows(self, places: list[Value], top: Value, bottom: Value, channel: Value) -> None:
+        """Blocks one below the other, of the channels of a turn; the rows that are left are blocks of their own."""
         builder, schedule = self.builder, self.schedule
-        depth, height, _ = schedule.stride
-        by_picture, by_plane, by_line = self.strides[0]
-        x = builder.offset(self.x, n * by_picture + d * depth * by_plane + h * height * by_line, self.input.kind)
-        views = [
-            builder.offset(pointer, n * by_picture + d * by_plane + h * by_line, type_.kind)
-            for pointer, (by_picture, by_plane, by_line), type_ in zip(
-                self.pointers, self.strides[1:], self.types, strict=True
-            )
-        ]
-        within = self.width - schedule.columns
+        end = builder.minimum(channel + self.of_turn, schedule.channels)
+        steps = [schedule.stride[1], *[1] * len(self.steps)]
 
-        def block(column: Value) -> None:
-            w = builder.minimum(column, within)
-            corner = builder.offset(x, w * (schedule.stride[2] * schedule.column), self.input.kind)
-            places = [
-                builder.offset(view, w * step, type_.kind)
-                for view, (step, _), type_ in zip(views, self.steps, self.types, strict=True)
+        def block(rows: int, line: Value) -> None:
+            x, *views = [
+                builder.offset(place, line * step * by_line, kind)
+                for place, step, (*_, by_line), kind in zip(places, steps, self.strides, self.kinds, strict=True)
             ]
-            each_vector(
-                builder, schedule.channels, schedule.lanes, lambda c, mask: self.vectors(corner, places, c, mask)
-            )
 
-        builder.loop(0, self.width, schedule.columns, block)
+            def vectors(channel: Number, mask: Value | None) -> None:
+                self.vectors(rows, x, views, channel, mask)
 
-    def vectors(self, x: Value, places: list[Value], channel: Number, mask: Value | None) -> None:
+            each_vector(builder, schedule.channels, schedule.lanes, vectors, channel, end)
+
+        whole = top + (bottom - top) // schedule.rows * schedule.rows
+        builder.loop(top, whole, schedule.rows, lambda line: block(schedule.rows, line))
+        if schedule.rows > 1:
+            builder.loop(whole, bottom, 1, lambda line: block(1, line))
+
+    def vectors(self, rows: int, x: Value, places: list[Value], channel: Number, mask: Value | None) -> None:
         """A block of outputs in a vector of them."""
         builder, schedule = self.builder, self.schedule
         first = channel // schedule.outputs * schedule.inputs if schedule.in_groups else channel
         x = builder.offset(x, first, self.input.kind)
         weights = builder.offset(self.weights, channel, self.vector.kind)
-        builder.when(builder.compare("ne", self.ahead, 0), lambda: self.prefetch(x))
-        self.finish(self.sums(x, weights, mask), places, channel, mask)
+        builder.when(builder.compare("ne", self.ahead, 0), lambda: self.prefetch(rows, x))
+        self.finish(self.sums(rows, x, weights, mask), places, channel, mask)
 
-    def prefetch(self, x: Value) -> None:
+    def prefetch(self, rows: int, x: Value) -> None:
         """What the next row of blocks looks at and this one does not."""
         builder, schedule = self.builder, self.schedule
-        moved = schedule.rows * schedule.stride[1]
-        first = (schedule.rows - 1) * schedule.stride[1] + (schedule.taps[1] - 1) * schedule.dilation[1] + 1
+        moved = rows * schedule.stride[1]
+        first = (rows - 1) * schedule.stride[1] + (schedule.taps[1] - 1) * schedule.dilation[1] + 1
         for line in range(first, first + moved):
             row = builder.offset(x, self.strides[0][2] * line, self.input.kind)
             for column in range(schedule.columns * schedule.stride[2]):
                 builder.prefetch(row, column * schedule.column, self.input.kind, level=2)
 
-    def sums(self, x: Value, weights: Value, mask: Value | None) -> list[Value]:
+    def sums(self, rows: int, x: Value, weights: Value, mask: Value | None) -> list[Value]:
         """Of the products at all taps; one for each output of the block, row by row."""
         builder, schedule = self.builder, self.schedule
         depth, height, width = schedule.taps
-        size, of_tap = schedule.rows * schedule.columns, schedule.inputs * schedule.channels
+        size, of_tap = rows * schedule.columns, schedule.inputs * schedule.channels
         sums = [builder.constant(self.vector, 0.0)] * size
         _, by_plane, by_line = self.strides[0]
 
@@ -178,10 +185,10 @@ class _Depthwise:
                     sums,
                 )
             taken: Sequence[Value] = sums
-            for line in range((schedule.rows - 1) * schedule.stride[1] + (height - 1) * schedule.dilation[1] + 1):
+            for line in range((rows - 1) * schedule.stride[1] + (height - 1) * schedule.dilation[1] + 1):
                 meeting = [
                     (row, filters(tap))
-                    for row in range(schedule.rows)
+                    for row in range(rows)
                     for tap in range(height)
                     if row * schedule.stride[1] + tap * schedule.dilation[1] == line
                 ]
@@ -266,12 +273,15 @@ class _Depthwise:
                 builder.store(builder.broadcast(value, lanes), pointer, place, mask)
 
 
-def each_vector(builder: Builder, channels: int, lanes: int, body: Callable[[Number, Value | None], None]) -> None:
-    """``body(channel, mask)`` for vectors of channels: one with a mask where there are fewer channels than lanes, else
-    a last one that overlaps the one before it."""
+def each_vector(
+    builder: Builder, channels: int, lanes: int, body: Callable[[Number, Value | None], None], begin: Number = 0,
+    end: Number | None = None,
+) -> None:  # fmt: skip
+    """``body(channel, mask)`` for vectors of channels, all or those from one to another: one with a mask where there
+    are fewer channels than lanes, else a last one that overlaps the one before it."""
     if channels < lanes:
         body(0, builder.constant(BOOLEAN.of(lanes), [lane < channels for lane in range(lanes)]))
-    elif channels % lanes == 0:
-        builder.loop(0, channels, lanes, lambda c: body(c, None))
-    else:
-        builder.loop(0, channels, lanes, lambda c: body(builder.minimum(c, channels - lanes), None))
+        return
+    within = channels - lanes
+    end = channels if end is None else end
+    builder.loop(begin, end, lanes, lambda c: body(builder.minimum(c, within) if channels % lanes else c, None))
