@@ -20,8 +20,8 @@ TASK_PRODUCTS = 1 << 14
 """Vector multiply-adds that one task does at least, where there are as many: some microseconds."""
 
 TURN = 4
-"""Vectors of channels for which blocks follow one below the other, in pictures that the second-level cache holds: so few
-that lines that two blocks share are still in the first. From further away whole rows are read."""
+"""Vectors of channels for which blocks follow one below the other, in pictures that the second-level cache holds: so
+few that lines that two blocks share are still in the first. From further away whole rows are read."""
 
 COLUMNS = (4, 7)
 """Outputs in a row of a block, at least and at most: enough that multiply-adds do not wait for each other."""
