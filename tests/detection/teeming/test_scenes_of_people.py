@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from wimmel.detection import LEVELS, teeming_scene
+from wimmel.detection.teeming.arrangement import arranged
 from wimmel.detection.teeming.figures import (
     CHOICES,
     HATS,
@@ -20,7 +21,6 @@ from wimmel.detection.teeming.figures import (
 )
 from wimmel.detection.teeming.luck import lucky
 from wimmel.detection.teeming.places import PLACES
-from wimmel.detection.teeming.scenes import arranged
 from wimmel.detection.teeming.shapes import Stand, extent, silhouette
 
 SMALL = (256, 320)
@@ -55,24 +55,51 @@ def test_a_scene_may_be_without_wim():
     assert scene.class_names == ("wim",)
 
 
-@pytest.mark.parametrize("level", LEVELS)
-def test_no_more_of_wim_is_hidden_than_the_level_says(level):
-    figures, hidden = LEVELS[level]
-    props = PLACES["fair"].props
-    parts = []
-    for seed in range(6):
-        standing = arranged(seed, figures // 4, 1, hidden, (512, 512), 36, props)
-        place = next(place for place, each in enumerate(standing) if each.allowance is not None)
-        wim = standing[place]
-        seen = np.zeros_like(wim.mask)
+def window_of(shapes, stand):
+    left, top, right, bottom = extent(shapes, stand)
+    return int(np.floor(left)), int(np.floor(top)), int(np.ceil(right)), int(np.ceil(bottom))
+
+
+def hidden_parts(standing):
+    """For all that must be told: whether it is Wim, and the part of what tells it that nearer things hide."""
+    for place, each in enumerate(standing):
+        if not each.telling:
+            continue
+        window = window_of(each.telling, each.stand)
+        mask = silhouette(each.telling, each.stand, window)
+        hidden = np.zeros_like(mask)
         for nearer in standing[place + 1 :]:
-            seen |= silhouette(nearer.shapes, nearer.stand, wim.window) & wim.mask
-        parts.append(seen.sum() / wim.mask.sum())
+            left, top, right, bottom = window_of(nearer.shapes, nearer.stand)
+            if left < window[2] and right > window[0] and top < window[3] and bottom > window[1]:
+                hidden |= silhouette(nearer.shapes, nearer.stand, window) & mask
+        yield each.is_wim, hidden.sum() / mask.sum()
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_no_more_is_hidden_than_can_be_spared(level):
+    figures, hidden = LEVELS[level]
+    wims, twins = [], []
+    for seed in range(3):
+        standing = arranged(seed, figures // 4, 2, hidden, (512, 512), 36, PLACES["fair"].props)
+        for is_wim, part in hidden_parts(standing):
+            (wims if is_wim else twins).append(part)
         assert len(standing) >= figures // 4
         assert [each.stand.down for each in standing] == sorted(each.stand.down for each in standing)
-    assert max(parts) <= hidden
-    if hidden > 0.2:
-        assert max(parts) > 0.05
+    assert len(wims) == 6
+    assert max(wims) <= hidden
+    assert max(twins) <= 0.5
+    assert 0.2 < len(twins) / (3 * figures // 4) < 0.5, "about a third are twins"
+    if level == "hard":
+        assert max(wims) > 0.05
+        assert max(twins) > 0.2
+
+
+def test_what_must_be_told_is_not_cut_off_by_the_edge():
+    for each in arranged(1, 150, 2, 0.3, (300, 340), 20, PLACES["park"].props):
+        if each.telling:
+            left, top, right, bottom = extent(each.shapes if each.is_wim else each.telling, each.stand)
+            assert 0 <= left < right <= 340
+            assert 0 <= top < bottom <= 300
 
 
 def test_twins_differ_in_one_attribute_and_others_in_more():
