@@ -113,7 +113,9 @@ def batch_norm(
     mean = array.mean(x, over, keepdims=True)
     distance = array.subtract(x, mean)
     var = array.mean(array.square(distance), over, keepdims=True)
-    y = _scaled(_over_deviation(distance, var, eps), scale, shift)
+    # one number for each channel: all that each element meets, and all that their gradients sum up for
+    factor = array.divide(1 if scale is None else scale, array.sqrt(array.add(var, eps)))
+    y = _scaled(distance, factor, shift)
     mean = array.reshape(mean, (channels,))
     var = array.reshape(array.multiply(var, count / (count - 1)), (channels,))
     if running_mean is None:
@@ -230,11 +232,6 @@ def group_norm(
 def _standardised(x: Value, axes: tuple[int, ...], eps: float) -> Value:
     distance = array.subtract(x, array.mean(x, axes, keepdims=True))
     var = array.mean(array.square(distance), axes, keepdims=True)
-    return _over_deviation(distance, var, eps)
-
-
-def _over_deviation(distance: Value, var: Value, eps: float) -> Value:
-    """Divided by the standard deviation: one division for each of these, rather than for each element."""
     return array.multiply(distance, array.divide(1, array.sqrt(array.add(var, eps))))
 
 
