@@ -48,6 +48,7 @@ NAMED = {
     "ResNet's stem": case((1, 3, 30, 30), 64, (7, 7), stride=2, padding=3),
     "pointwise": case((3, 24, 9, 7), 70, (1, 1)),
     "pointwise, stride 2": case((2, 24, 9, 7), 40, (1, 1), stride=2),
+    "pointwise, channels that fill lanes": case((2, 64, 5, 4), 48, (1, 1)),
     "a single pixel": case((3, 37, 1, 1), 45, (1, 1)),
     "three axes, pointwise": case((2, 5, 3, 4, 5), 17, (1, 1, 1)),
     "kernel as large as the picture": case((4, 20, 6, 5), 33, (6, 5)),
@@ -83,6 +84,19 @@ def test_rows_are_shared_out_where_there_are_few_weights():
     assert step.tasks >= weight_gradient.ENOUGH_TASKS
     assert total.label == "" and "Reduction" in type(total.schedule).__name__
     assert plan(many, KNOWN["avx512"])[0].tasks >= weight_gradient.ENOUGH_TASKS
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_pointwise_gradients_of_few_positions_are_written_where_they_belong(target):
+    random, shape = np.random.default_rng(6), case((1, 64, 7, 6), 90, (1, 1))
+    (step,) = plan(shape, target)
+    x, g, result = step.arguments[:3]
+    values = small(random, shape.x, "float32"), small(random, shape.result, "float32")
+    known = {place.buffer: elements(with_halo("float32", value.shape, ((0, 0),) * 2), value, 0)
+             for place, value in zip((g, x), values, strict=True)}  # fmt: skip
+    found = run_steps([step], known, target)[result.buffer].reshape(shape.weight)
+    definition = primitives.convolution_weight_gradient.definition
+    np.testing.assert_array_equal(found, definition(*values, kernel=(1, 1), **shape.settings))
 
 
 def test_more_pictures_need_no_new_code():

@@ -140,6 +140,9 @@ def plan_weight_gradient(
     x, g = padded(with_three_axes(x), three(padding, (0, 0))), with_three_axes(g)
     if math.prod(taps) == math.prod(stride) == 1:
         sizes, x, (g,), _ = in_one_row(sizes, x, [g], [])
+        # lanes of what is written in a row: there is nothing to turn round afterwards
+        if groups == 1 and result.strides[1] == 1 and result.shape[1] >= target.lanes(x.kind):
+            x, g, result = g, x, result.transposed((1, 0, *range(2, len(result.shape))))
     channels, outputs = result.shape[1], result.shape[0] // groups
     wide = sizes[2] > 1 or taps[2] > 1
     columns = x.strides[4] if wide else channels * groups
@@ -151,23 +154,6 @@ def plan_weight_gradient(
     )
 
     numbers, parts, slices = _shares(schedule, g.shape[0], sizes, bytes_of(x.kind))
-    padded_outputs = schedule.output_blocks * block.outputs
-    partial = row_major(
-        Buffer(result.dtype, parts * groups * math.prod(taps) * channels * padded_outputs, name="partial sums"),
-        (parts, groups, *taps, channels, padded_outputs),
-    )
-    for place in (x, g):
-        numbers += [place.strides[0], place.strides[2], place.strides[3]]
-    runs = groups * math.prod(schedule.runs) // (schedule.neighbours if bundle > 1 else 1)
-    rows = schedule.run * (schedule.neighbours if bundle > 1 else 1)
-    operations = runs * turns(block, outputs, rows, 0, target) * g.shape[0] * math.prod(sizes)
-    passes = {x.buffer: slices, g.buffer: slices}
-    step = Step(schedule, (x, g, partial, *numbers), (partial.buffer,), parts * slices, label, operations, passes)
-
-    of_part_, of_group, *by_tap, by_channel, _ = partial.strides
-    sums = Place(
-        partial.buffer, 0, (parts, groups, outputs, channels, *taps), (of_part_, of_group, 1, by_channel, *by_tap)
-    )
     to_output, to_channel, *to_tap = with_three_axes(result).strides
     whole = Place(
         result.buffer,
@@ -175,11 +161,41 @@ def plan_weight_gradient(
         (groups, outputs, channels, *taps),
         (outputs * to_output, to_output, to_channel, *to_tap),
     )
+    padded_outputs = schedule.output_blocks * block.outputs
+    partial = row_major(
+        Buffer(result.dtype, parts * groups * math.prod(taps) * channels * padded_outputs, name="partial sums"),
+        (parts, groups, *taps, channels, padded_outputs),
+    )
+    if parts == 1 and _lies_alike(_sums(partial, outputs), whole):
+        partial = replace(partial, buffer=whole.buffer, offset=whole.offset)
+    for place in (x, g):
+        numbers += [place.strides[0], place.strides[2], place.strides[3]]
+    runs = groups * math.prod(schedule.runs) // (schedule.neighbours if bundle > 1 else 1)
+    rows = schedule.run * (schedule.neighbours if bundle > 1 else 1)
+    operations = runs * turns(block, outputs, rows, 0, target) * g.shape[0] * math.prod(sizes)
+    passes = {x.buffer: slices, g.buffer: slices}
+    step = Step(schedule, (x, g, partial, *numbers), (partial.buffer,), parts * slices, label, operations, passes)
+    if partial.buffer is whole.buffer:
+        return [step]
     identity = Chain.identity(result.dtype)
     if parts == 1:
-        single = Place(sums.buffer, sums.offset, sums.shape[1:], sums.strides[1:])
-        return [step, *plan_elements(identity, [single], [whole], target, label)]
+        return [step, *plan_elements(identity, [_sums(partial, outputs)], [whole], target, label)]
+    of_part = partial.strides[0]
+    first = _sums(partial, outputs)
+    sums = Place(partial.buffer, 0, (parts, *first.shape), (of_part, *first.strides))
     return [step, *plan_reduction("sum", identity, [sums], (0,), whole, target, label)]
+
+
+def _sums(partial: Place, outputs: int) -> Place:
+    """The sums of the first part as (groups, outputs, channels, *taps)."""
+    _, groups, *taps, channels, _ = partial.shape
+    _, of_group, *by_tap, by_channel, _ = partial.strides
+    return Place(partial.buffer, 0, (groups, outputs, channels, *taps), (of_group, 1, by_channel, *by_tap))
+
+
+def _lies_alike(a: Place, b: Place) -> bool:
+    rows = zip(a.shape, a.strides, b.strides, strict=True)
+    return all(size == 1 or first == second for size, first, second in rows)
 
 
 def _block(channels: int, outputs: int, taps: Shape, merged: bool, kind: str, target: Target) -> tuple[Block, int]:
