@@ -86,8 +86,7 @@ class Module:
         self, *inputs: Any, training: bool | None = None, seed: Any = None, out: Any = None, **named: Any
     ) -> Any:
         inference = self.__dict__.get("_inference")
-        plain = len(inputs) == 1 and type(inputs[0]) is np.ndarray and not (training or named) and seed is out is None
-        if plain and inference is not None and active_recording() is None:
+        if inference is not None and len(inputs) == 1 and not (training or named) and seed is out is None:
             result = inference.at_once(inputs[0])
             if result is not None:
                 return result

@@ -69,8 +69,7 @@ class Compiled:
         ValueError
             If `out` does not fit, or was given while a function is recorded.
         """
-        plain = len(arguments) == 1 and type(arguments[0]) is np.ndarray and not named and out is None
-        if plain and active_recording() is None:
+        if len(arguments) == 1 and not named and out is None:
             result = self.at_once(arguments[0])
             if result is not None:
                 return result
@@ -92,8 +91,11 @@ class Compiled:
             variable.write(value)
         return unflatten(traced.result, outputs[:count])
 
-    def at_once(self, array: np.ndarray) -> np.ndarray | None:
-        """The result for one array, where an earlier call paved the way and nothing has changed since; else None."""
+    def at_once(self, array: Any) -> np.ndarray | None:
+        """The result for one array, where an earlier call paved the way and nothing has changed since; None if that is
+        not so, for what is no array, and while a function is recorded."""
+        if type(array) is not np.ndarray or active_recording() is not None:
+            return None
         shortcut = self._shortcuts.get((array.shape, array.dtype, self.precision or get_precision()))
         return shortcut.run(array) if shortcut is not None and shortcut.changes == CHANGES.count else None
 

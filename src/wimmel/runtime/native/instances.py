@@ -3,6 +3,7 @@ that is kept in the process stays within bounds."""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import threading
 from contextlib import suppress
@@ -27,7 +28,8 @@ class Instance:
     Attributes
     ----------
     words, memory : int64 array and the same as a memoryview
-        The table. ``call`` is its address, and ``arrays`` where, in bytes, the table's arrays begin.
+        The table. ``call`` is its address, as the driver takes it, and ``arrays`` where, in bytes, the table's arrays
+        begin.
     arena : byte array
         Scratch memory, with what each thread has for itself behind it; ``size`` bytes.
     threads : int
@@ -42,7 +44,7 @@ class Instance:
     memory: memoryview
     arena: np.ndarray
     size: int
-    call: int
+    call: ctypes.c_void_p
     arrays: int
     threads: int
     prepared: int = -1
@@ -77,10 +79,11 @@ class Instances:
     def give(self, instance: Instance) -> None:
         """Back, after the call."""
         instance.used = next(_clock)
-        self.idle.append(instance)
-        while len(self.idle) * instance.size > KEPT_BYTES and len(self.idle) > 1:
+        idle = self.idle
+        idle.append(instance)
+        while len(idle) > 1 and len(idle) * instance.size > KEPT_BYTES:
             with suppress(IndexError):  # others may be at it too
-                self.idle.pop(0)
+                idle.pop(0)
 
     def new(self, threads: int) -> Instance:
         """One made now; others in the process that have not been used for longest may go for it."""
@@ -89,7 +92,8 @@ class Instances:
         words, arena = aligned(self._table.words.nbytes).view(np.int64), aligned(size)
         self._table.place(words, arena.ctypes.data)
         threads = threads if self._thread_bytes else MOST_THREADS
-        return Instance(words, words.data, arena, size, words.ctypes.data, 8 * self._table.arrays, threads)
+        call = ctypes.c_void_p(words.ctypes.data)
+        return Instance(words, words.data, arena, size, call, 8 * self._table.arrays, threads)
 
 
 def _make_room(size: int) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from wimmel.runtime.native.threads import MOST_THREADS
 
 SPIN_SECONDS = 50e-6
 """How long who waits looks on before it sleeps: longer than most serial steps, too short for a neighbour to suffer."""
+
+
+_Run: TypeAlias = "Callable[[int | ctypes.c_void_p, int | ctypes.c_int64], int]"
 
 
 class Workers:
@@ -39,7 +43,7 @@ class Workers:
         self._system = system_of(target.triple)
         addresses = load_functions(functions(target, _array_data()), target)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
-        self.run: Callable[[int, int], int] = ctypes.CFUNCTYPE(number, pointer, number)(addresses["run"])
+        self.run: _Run = ctypes.CFUNCTYPE(number, pointer, number)(addresses["run"])
         self._stop = ctypes.CFUNCTYPE(None, pointer, number)(addresses["stop"])
         self._clock = ctypes.CFUNCTYPE(number)(addresses["clock"])
         self._work = addresses["work"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import struct
 import threading
@@ -29,6 +30,9 @@ from wimmel.runtime.native.threads import get_num_threads
 
 C_ORDER_AND_ALIGNED = 0x101
 """The two of NumPy's flags that machine code relies on."""
+
+ONE = ctypes.c_int64(1)
+"""A number of threads as the driver takes it: so it need not be converted."""
 
 
 class Refused(Exception):
@@ -135,23 +139,24 @@ class NativeRunner:
         ((place, _, dtype),), ((shape, kind),) = self._changing, self._outputs
         if place != 0:
             return None
-        number, alone = self._prepare(values).number, self._most_tasks == 1
+        number, one = self._prepare(values).number, ONE if self._most_tasks == 1 else None
         take, give, run, bind = self._instances.take, self._instances.give, self._workers.run, self._bind_new
+        empty, needed = np.empty, C_ORDER_AND_ALIGNED
 
         def call(array: np.ndarray) -> np.ndarray | None:
             prepared = self._prepared
             if prepared is None or prepared.number != number:
                 return None
-            if array.flags.num & C_ORDER_AND_ALIGNED != C_ORDER_AND_ALIGNED:
+            if array.flags.num & needed != needed:
                 array = np.require(array, dtype, ["C", "A"])
-            result = np.empty(shape, kind)
-            threads = 1 if alone else self._threads()
+            result = empty(shape, kind)
+            threads = 1 if one else self._threads()
             instance = take(threads)
             bind(instance.memory, instance.arrays, id(array), id(result))
             if instance.prepared != number:
                 self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
                 instance.prepared = number
-            refused = run(instance.call, threads)
+            refused = run(instance.call, one or threads)
             give(instance)
             return None if refused else result
 
