@@ -2,15 +2,20 @@
 
 Sums over windows are running sums in float64: down the columns, then along the rows. Values and squares travel
 together, as the two parts of complex numbers, since a running sum of those takes no longer than one of real numbers.
-All goes by blocks of rows that stay in a core's cache.
+All goes by blocks of rows that stay in a core's cache, and by bands of such blocks, which threads share.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from wimmel.runtime.native import get_num_threads
+
 _ROWS = 16
 """To a block."""
+
+_BAND, _WINDOWS = 512, 4
+"""Rows to a band at least, and heights of a window: each begins with sums over a window's rows."""
 
 
 def divide_by_deviations(products: np.ndarray, pixels: np.ndarray, window: tuple[int, int], least: float) -> np.ndarray:
@@ -37,6 +42,27 @@ def divide_by_deviations(products: np.ndarray, pixels: np.ndarray, window: tuple
     >>> divide_by_deviations(np.ones((1, 3), np.float32), pixels, (1, 2), least=1e-6).round(3)
     array([[0.   , 0.471, 0.707]], dtype=float32)
     """
+    from concurrent.futures import ThreadPoolExecutor
+
+    band = max(_BAND, _WINDOWS * window[0])  # whatever the number of threads, so that the bits are the same
+
+    def divide(first: int) -> None:
+        _divide(products[first : first + band], pixels[:, first : first + band + window[0] - 1], window, least)
+
+    begins = range(0, len(products), band)
+    threads = min(get_num_threads(), len(begins))
+    if threads == 1:
+        for first in begins:
+            divide(first)
+    else:
+        with ThreadPoolExecutor(threads, thread_name_prefix="wimmel-windows") as pool:
+            for _ in pool.map(divide, begins):
+                pass
+    return products
+
+
+def _divide(products: np.ndarray, pixels: np.ndarray, window: tuple[int, int], least: float) -> None:
+    """The same for a band of the windows, within the pixels that they cover."""
     height, width = window
     rows, columns = products.shape
     moments = [_Moments(channel, window) for channel in pixels]
@@ -58,7 +84,6 @@ def divide_by_deviations(products: np.ndarray, pixels: np.ndarray, window: tuple
         norm[...] = deviation
         found = products[first : first + count]
         found /= np.sqrt(norm, out=norm)
-    return products
 
 
 class _Moments:
