@@ -115,6 +115,59 @@ def test_faults_of_coco_name_their_record(folder):
     matches(faults(folder / "coco.json"), expected)
 
 
+JUNK = [None, True, -1, 1e400, "", "x", [], {}, [None], "../../etc", [1, 2, 3, 4], "\x00", 10**30]
+DOCUMENTS = [
+    {
+        "images": [{"id": 1, "file_name": "one.png", "width": 60, "height": 40}],
+        "categories": [{"id": 1, "name": "a"}],
+        "annotations": [{"id": 3, "image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4], "iscrowd": 0}],
+    },
+    {
+        "imagePath": "one.png",
+        "imageHeight": 40,
+        "imageWidth": 60,
+        "shapes": [{"label": "a", "shape_type": "circle", "points": [[9, 9], [10, 10]]}],
+    },
+    {
+        "classes": ["a"],
+        "pictures": [{"picture": "one.png", "boxes": [{"class": "a", "left": 1, "top": 1, "right": 5, "bottom": 5}]}],
+    },
+]
+
+
+def with_junk(document, junk):
+    """The document with the junk in place of each of its parts."""
+    yield junk
+    entries = document.items() if isinstance(document, dict) else enumerate(document)
+    for key, part in entries:
+        for changed in with_junk(part, junk) if isinstance(part, dict | list) else [junk]:
+            if isinstance(document, dict):
+                yield {**document, key: changed}
+            else:
+                yield [*document[:key], changed, *document[key + 1 :]]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=["coco", "labelme", "wimmel"])
+@pytest.mark.parametrize("junk", JUNK, ids=lambda junk: repr(junk)[:12])
+def test_junk_in_the_place_of_any_part_is_told_in_sentences(folder, document, junk):
+    scenes = 0
+    for changed in with_junk(document, junk):
+        write_text(folder / "boxes.json", json.dumps(changed))
+        try:
+            scenes += len(read_annotations(folder / "boxes.json", skip_faults=True))
+        except ValueError as error:
+            assert str(folder) in str(error)
+    assert scenes > 0, "junk in a part that does not matter does no harm"
+
+
+def test_json_that_is_not_asked_for_is_not_looked_into(folder):
+    write_text(folder / "other.json", "{")
+    write_text(folder / "boxes.csv", "one.png,1,2,3,4")
+    with pytest.raises(ValueError, match="not JSON"):
+        read_annotations(folder)
+    assert len(read_annotations(folder, format="csv")[0]) == 1
+
+
 def test_faults_of_voc_name_their_line(folder):
     objects = [
         "<object><name>waldo</name><bndbox><xmin>1</xmin><ymin>1</ymin><xmax>x</xmax><ymax>5</ymax></bndbox></object>",

@@ -106,7 +106,7 @@ def read_annotations(
         raise ValueError(f"There is no format {format!r}; the formats are {', '.join(FORMATS)}.")
     here = path if path.is_dir() else path.parent
     found = Pictures((here,) if pictures is None else (Path(pictures), here))
-    listing = _the_one(path, _candidates(path, here, found), format).read()
+    listing = _the_one(path, _candidates(path, here, found, format), format).read()
     scenes, names, problems = scenes_of(listing, found, class_names)
     if problems and not skip_faults:
         raise AnnotationError(path, problems)
@@ -123,10 +123,11 @@ class _Candidate(NamedTuple):
     read: Callable[[], Listing]
 
 
-def _candidates(path: Path, here: Path, pictures: Pictures) -> list[_Candidate]:
-    """All ways; a folder is one of crops only if it holds nothing else, which it must say."""
+def _candidates(path: Path, here: Path, pictures: Pictures, format: str | None) -> list[_Candidate]:
+    """All ways, in any format; JSON is looked into only where the format may be one of JSON."""
     files = list(files_below(path)) if path.is_dir() else [path]
-    documents = {file: read_json(file) for file in files if file.suffix.lower() == ".json"}
+    of_json = format in (None, "coco", "labelme", "wimmel")
+    documents = {file: read_json(file) for file in files if of_json and file.suffix.lower() == ".json"}
     xml = [file for file in files if file.suffix.lower() == ".xml"]
     labelme = {file: content for file, content in documents.items() if is_labelme(content)}
     texts = [file for file in label_files(files) if not path.is_dir() or _is_labelled(file, pictures)]
