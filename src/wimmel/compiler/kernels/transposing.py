@@ -229,6 +229,10 @@ class _Transposing:
         self.inner_is_first = builder.compare("ne", inner_is_first, 0)
         sizes, words = words[:axes], words[axes:]
         self.strides = [words[first : first + axes] for first in range(0, len(words), axes)]
+        turn = AHEAD * schedule.lanes
+        self.ahead = [
+            builder.select(self.inner_is_first, along * turn, beyond * turn) for *_, along, beyond in self.strides
+        ]
         self.tables = [
             builder.let("stack", POINTER, bytes=schedule.width * schedule.lanes * type_.bytes)
             for type_ in self.types
@@ -344,10 +348,10 @@ class _Transposing:
         pointers = self.lines(place, pointer, column, channel)
         if move == "still":
             return [builder.broadcast(builder.load(line, 0, type_), lanes) for line in pointers]
+        if not self.schedule.channels and move in ("next", "across"):
+            for line in pointers:
+                builder.prefetch(line, self.ahead[place], type_.kind, level=2)
         if move == "next":
-            if not self.schedule.channels:
-                for line in pointers:
-                    builder.prefetch(line, AHEAD * lanes, type_.kind, level=2)
             return [builder.load(line, 0, type_.of(lanes)) for line in pointers]
         vectors = [builder.load(line, 0, _bytes(type_).of(lanes)) for line in pointers]
         turned = taken_apart(builder, vectors) if self.schedule.channels else transposed(builder, vectors)
