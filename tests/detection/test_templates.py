@@ -99,6 +99,18 @@ def test_files_are_searched_and_brought_to_the_templates_channels(tmp_path):
         wm.find(tmp_path / "waldo.png", tmp_path / "cut.png")
 
 
+def test_what_is_transparent_in_a_templates_file_does_not_count(tmp_path):
+    scene, boxes = scene_with((30, 40, 1, 0))
+    scene[40:52, 30:42] = np.random.default_rng(1).integers(0, 256, (12, 12))
+    layers = np.stack([np.asarray(figure()), np.full((48, 48), 255, np.uint8)], axis=-1)
+    Image.fromarray(layers).save(tmp_path / "whole.png")
+    layers[:12, :12, 1] = 0
+    Image.fromarray(layers).save(tmp_path / "cut.png")
+    whole, cut = (Template(tmp_path / name).find(scene, limit=1) for name in ("whole.png", "cut.png"))
+    assert iou(cut.boxes, boxes)[0, 0] > 0.97
+    assert cut.scores[0] > 0.97 > whole.scores[0]
+
+
 def test_anything_that_finds_may_stand_in_the_templates_place():
     class Finder:
         def find(self, image, *, threshold=None, overlap=None, limit=None):

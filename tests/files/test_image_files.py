@@ -15,6 +15,7 @@ from wimmel.files import (
     fit_image,
     read_image,
     read_image_header,
+    read_opacity,
     write_image,
 )
 
@@ -311,3 +312,24 @@ def test_tiffs_of_32_bit_numbers_are_refused(tmp_path):
     Image.new("I", (5, 5), 200).save(tmp_path / "picture.tif")
     with pytest.raises(ValueError, match="32-bit whole numbers"):
         read_image(tmp_path / "picture.tif")
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA", "PA"])
+def test_opacity_is_read_upright(tmp_path, mode):
+    image = Image.new("LA" if mode == "LA" else "RGBA", (3, 2))
+    alpha = np.array([[0, 128, 255], [10, 20, 30]], np.uint8)
+    image.putalpha(Image.fromarray(alpha))
+    if mode == "PA":
+        image = image.quantize()
+    note = Image.Exif()
+    note[0x0112] = 3
+    image.save(tmp_path / "seen.png", exif=note)
+    found = read_opacity(tmp_path / "seen.png")
+    assert found.shape == (2, 3)
+    if mode != "PA":
+        assert (found == alpha[::-1, ::-1]).all()
+
+
+def test_opaque_files_have_no_opacity(tmp_path):
+    Image.new("RGB", (3, 2)).save(tmp_path / "opaque.png")
+    assert read_opacity(tmp_path / "opaque.png") is None

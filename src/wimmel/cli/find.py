@@ -24,7 +24,13 @@ class Searched(NamedTuple):
 
 
 def find(
-    what: Annotated[Path, typer.Argument(help="A picture of what is looked for, cut out tightly.", show_default=False)],
+    what: Annotated[
+        Path,
+        typer.Argument(
+            help="A picture of what is looked for, cut out tightly; what is transparent does not count.",
+            show_default=False,
+        ),
+    ],
     pictures: Annotated[
         list[str], typer.Argument(help="Pictures, folders, or patterns such as 'scenes/*.jpg'.", show_default=False)
     ],

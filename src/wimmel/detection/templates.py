@@ -14,7 +14,7 @@ from wimmel.detection.boxes import non_maximum_suppression
 from wimmel.detection.correlation import Searched, as_planes, checked_mask, standardised
 from wimmel.detection.finds import ONE_CLASS, Finds
 from wimmel.detection.peaks import peaks
-from wimmel.files import read_image
+from wimmel.files import read_image, read_opacity
 
 _SMALLEST = 2
 _MOST_PEAKS = 1000
@@ -43,7 +43,7 @@ class Template:
     angles : sequence of float, default (0.0,)
         How far turned, in degrees anticlockwise.
     mask : array (rows, columns), optional
-        Where it is not 0 the template counts; by default everywhere.
+        Where it is not 0 the template counts; by default everywhere, or where a file is not transparent.
     name : str, default "object"
         What to call it.
 
@@ -70,9 +70,13 @@ class Template:
     name: str = ONE_CLASS[0]
 
     def __post_init__(self) -> None:
-        given = self.picture
-        planes = as_planes(read_image(given) if isinstance(given, str | os.PathLike) else given, "template")
-        mask = None if self.mask is None else checked_mask(self.mask, planes)
+        given, shown = self.picture, self.mask
+        if isinstance(given, str | os.PathLike):
+            opaque = read_opacity(given) if shown is None else None
+            shown = shown if opaque is None else opaque > 127
+            given = read_image(given)
+        planes = as_planes(given, "template")
+        mask = None if shown is None else checked_mask(shown, planes)
         standardised(planes, mask)  # refuses what cannot be told from anything
         scales, angles = (tuple(float(each) for each in several) for several in (self.scales, self.angles))
         if not scales or not all(0 < scale < math.inf for scale in scales):

@@ -9,6 +9,7 @@ from wimmel.files.images import (
     fit_image,
     read_image,
     read_image_header,
+    read_opacity,
     write_image,
 )
 from wimmel.files.tensors import load_plain_tensors, load_tensors, save_tensors
@@ -23,6 +24,7 @@ __all__ = [
     "load_tensors",
     "read_image",
     "read_image_header",
+    "read_opacity",
     "save_tensors",
     "write_bytes",
     "write_image",

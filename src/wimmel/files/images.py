@@ -23,6 +23,7 @@ from wimmel.files.pixels import (
     check_channels,
     cover,
     is_gray,
+    opacity,
     orientation,
     plain_image,
     rows_columns,
@@ -153,6 +154,35 @@ def read_image_header(source: ImageSource, name: str | None = None) -> ImageHead
         if orientation(image) in (5, 6, 7, 8):
             height, width = width, height
         return ImageHeader(height, width, 1 if is_gray(image) else 3)
+
+
+def read_opacity(source: ImageSource, name: str | None = None) -> np.ndarray | None:
+    """How opaque each pixel of the picture is, uint8 (rows, columns): 0 for transparent, 255 for opaque.
+
+    Parameters
+    ----------
+    source, name
+        As in `read_image`.
+
+    Returns
+    -------
+    uint8 array (rows, columns), or None
+        Upright as `read_image` gives the picture; None if the file has no transparency.
+
+    Raises
+    ------
+    OSError, ImageError
+        As in `read_image`.
+
+    Examples
+    --------
+    >>> import io
+    >>> read_opacity(io.BytesIO(encode_image(np.zeros((1, 3, 4), np.uint8)))) is None
+    True
+    """
+    with _opened(source, name) as image:
+        found = opacity(image)
+    return None if found is None else np.asarray(found).copy()
 
 
 def fit_image(picture: np.ndarray, size: int | tuple[int, int] | None, channels: int | None) -> np.ndarray:

@@ -27,12 +27,20 @@ def plain_image(image: Image, channels: int | None) -> Image:
     gray, held = is_gray(image), orientation(image)
     if image.mode in _WIDE_MODES:
         image = _to_eight_bits(image)
-    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+    elif _has_transparency(image):
         image = _on_white(image)
     elif image.mode == "LAB":
         image = _from_lab(image)
     mode = "L" if channels == 1 or (channels is None and gray) else "RGB"
     return _upright(image if image.mode == mode else image.convert(mode), held)
+
+
+def opacity(image: Image) -> Image | None:
+    """How opaque each pixel is, upright, in mode L: 0 for transparent, 255 for opaque; None where all of it is."""
+    image.load()
+    if not _has_transparency(image):
+        return None
+    return _upright(_with_alpha(image).getchannel("A"), orientation(image))
 
 
 def is_gray(image: Image) -> bool:
@@ -123,12 +131,19 @@ def _to_eight_bits(image: Image) -> Image:
 def _on_white(image: Image) -> Image:
     from PIL import Image as pillow
 
-    # Pillow applies a colour key ("transparency") of gray on the way to LA, of others on the way to RGBA.
-    gray = image.mode in ("1", "L", "LA", "La")
-    layer = image.convert("LA" if gray else "RGBA")
-    white = pillow.new("L" if gray else "RGB", image.size, "white")
+    layer = _with_alpha(image)
+    white = pillow.new("L" if layer.mode == "LA" else "RGB", image.size, "white")
     white.paste(layer.convert(white.mode), mask=layer.getchannel("A"))
     return white
+
+
+def _has_transparency(image: Image) -> bool:
+    return image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info
+
+
+def _with_alpha(image: Image) -> Image:
+    # Pillow applies a colour key ("transparency") of gray on the way to LA, of others on the way to RGBA.
+    return image.convert("LA" if image.mode in ("1", "L", "LA", "La") else "RGBA")
 
 
 def _from_lab(image: Image) -> Image:
