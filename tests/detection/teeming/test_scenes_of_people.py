@@ -62,14 +62,14 @@ def window_of(shapes, stand):
 
 def hidden_parts(standing):
     """For all that must be told: whether it is Wim, and the part of what tells it that nearer things hide."""
+    windows = [window_of(each.shapes, each.stand) for each in standing]
     for place, each in enumerate(standing):
         if not each.telling:
             continue
         window = window_of(each.telling, each.stand)
         mask = silhouette(each.telling, each.stand, window)
         hidden = np.zeros_like(mask)
-        for nearer in standing[place + 1 :]:
-            left, top, right, bottom = window_of(nearer.shapes, nearer.stand)
+        for nearer, (left, top, right, bottom) in zip(standing[place + 1 :], windows[place + 1 :], strict=True):
             if left < window[2] and right > window[0] and top < window[3] and bottom > window[1]:
                 hidden |= silhouette(nearer.shapes, nearer.stand, window) & mask
         yield each.is_wim, hidden.sum() / mask.sum()
@@ -79,8 +79,8 @@ def hidden_parts(standing):
 def test_no_more_is_hidden_than_can_be_spared(level):
     figures, hidden = LEVELS[level]
     wims, twins = [], []
-    for seed in range(3):
-        standing = arranged(seed, figures // 4, 2, hidden, (512, 512), 36, PLACES["fair"].props)
+    for seed in range(2):
+        standing = arranged(seed, figures // 4, 3, hidden, (512, 512), 36, PLACES["fair"].props)
         for is_wim, part in hidden_parts(standing):
             (wims if is_wim else twins).append(part)
         assert len(standing) >= figures // 4
@@ -88,7 +88,7 @@ def test_no_more_is_hidden_than_can_be_spared(level):
     assert len(wims) == 6
     assert max(wims) <= hidden
     assert max(twins) <= 0.5
-    assert 0.2 < len(twins) / (3 * figures // 4) < 0.5, "about a third are twins"
+    assert 0.2 < len(twins) / (2 * figures // 4) < 0.5, "about a third are twins"
     if level == "hard":
         assert max(wims) > 0.05
         assert max(twins) > 0.2
