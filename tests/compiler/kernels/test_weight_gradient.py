@@ -62,6 +62,9 @@ NAMED = {
     "many lines of few taps": case((2, 1, 40, 9), 5, (31, 3), padding=1),
     "planes of few taps": case((3, 2, 5, 6, 7), 4, (3, 4, 2), stride=2, padding=1),
     "several chunks in each part": case((40, 30, 12, 12), 20, (3, 3), padding=1),
+    "a padded volume": case((2, 17, 4, 5, 6), 20, (3, 3, 3), padding=1),
+    "taps that meet little": case((2, 20, 9, 8), 17, (3, 3), padding=4, dilation=4),
+    "taps that meet nothing": case((1, 33, 2, 3), 40, (3, 3), padding=6, dilation=5),
     "few blocks in each slice": case((1, 40, 7, 7), 150, (3, 3), padding=1),
 }
 
