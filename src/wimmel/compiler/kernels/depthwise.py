@@ -19,10 +19,6 @@ from wimmel.graph.tensor import Shape
 TASK_PRODUCTS = 1 << 14
 """Vector multiply-adds that one task does at least, where there are as many: some microseconds."""
 
-TURN = 4
-"""Vectors of channels for which blocks follow one below the other, in pictures that the second-level cache holds: so
-few that lines that two blocks share are still in the first. From further away whole rows are read."""
-
 COLUMNS = (4, 7)
 """Outputs in a row of a block, at least and at most: enough that multiply-adds do not wait for each other."""
 
@@ -112,9 +108,8 @@ def plan_depthwise(
     # from memory it gains up to a third, and in caches, of which the third is shared, it costs up to a sixth
     met = sum(buffer.bytes for buffer in {place.buffer for place in (x, *results, *operands)})
     ahead = met > target.l3_bytes * 3 // 8
-    by_picture = x.size // n * bytes_of(x.kind)
-    down, of_turn = (height, TURN * lanes) if by_picture <= target.l2_bytes and c > lanes else (rows, c)
-    numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead), down, of_turn]
+    of_turn = _channels_of_turn(schedule, x, width, target)
+    numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead), of_turn]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     written = tuple(dict.fromkeys(place.buffer for place in results))
@@ -141,6 +136,18 @@ def _block(schedule: DepthwiseSchedule, height: int, width: int, target: Target)
     columns = _columns(width)
     products = 2 * columns * schedule.inputs * math.prod(schedule.taps[1:])
     return 2 if target.registers >= 32 and height > 1 and products <= UNROLLED else 1, columns
+
+
+def _channels_of_turn(schedule: DepthwiseSchedule, x: Place, width: int, target: Target) -> int:
+    """Channels for which all rows of a task are computed before the next: of pictures that the second-level cache holds
+    so few that the lines which rows share are still in the first; else all, since from further away whole rows are
+    read."""
+    (_, height, across), (_, down, along) = schedule.taps, schedule.stride
+    lines, columns = (schedule.rows - 1) * down + height, (width - 1) * along + across
+    item = bytes_of(x.kind)
+    vectors = target.l1_bytes * 5 // 8 // (lines * columns * schedule.lanes * item)
+    near = x.size // x.shape[0] * item <= target.l2_bytes
+    return vectors * schedule.lanes if near and vectors > 1 else schedule.channels
 
 
 def _columns(width: int) -> int:

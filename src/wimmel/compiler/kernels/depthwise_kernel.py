@@ -83,11 +83,11 @@ class _Depthwise:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         views = len(self.steps)
-        words = builder.arguments(argument, "pp" + "p" * views + "i" * 9 + "iii" * (1 + views))
+        words = builder.arguments(argument, "pp" + "p" * views + "i" * 8 + "iii" * (1 + views))
         x, self.weights, *pointers = words[: 2 + views]
         words = words[2 + views :]
-        depth, height, width, blocks, blocks_of_task, parts, self.ahead, down, self.of_turn = words[:9]
-        self.strides = [words[place : place + 3] for place in range(9, len(words), 3)]
+        depth, height, self.width, blocks, blocks_of_task, parts, self.ahead, of_turn = words[:8]
+        self.strides = [words[place : place + 3] for place in range(8, len(words), 3)]
 
         def task(number: Value) -> None:
             plane, part = number // parts, number % parts
@@ -96,48 +96,54 @@ class _Depthwise:
             following = (part + 1) * blocks_of_task
             last = builder.select(builder.compare("ge", following, blocks), height, following * schedule.rows)
 
-            def columns(column: Value, top: Value, bottom: Value) -> None:
-                w = builder.minimum(column, width - schedule.columns)
-                planes = [d * schedule.stride[0], *[d] * views]
-                across = [w * (schedule.stride[2] * schedule.column), *(w * step for step, _ in self.steps)]
-                places = [
-                    builder.offset(pointer, n * by_picture + along * by_plane + start, kind)
-                    for pointer, (by_picture, by_plane, _), along, start, kind in zip(
-                        (x, *pointers), self.strides, planes, across, self.kinds, strict=True
-                    )
-                ]
-                builder.loop(0, schedule.channels, self.of_turn, lambda c: self.rows(places, top, bottom, c))
+            planes = [
+                builder.offset(pointer, n * by_picture + d * step * by_plane, kind)
+                for pointer, step, (by_picture, by_plane, _), kind in zip(
+                    (x, *pointers), (schedule.stride[0], *[1] * views), self.strides, self.kinds, strict=True
+                )
+            ]
 
-            def turn(top: Value) -> None:
-                bottom = builder.minimum(top + down, last)
-                builder.loop(0, width, schedule.columns, lambda column: columns(column, top, bottom))
+            # rows that are left are blocks of their own
+            whole = first + (last - first) // schedule.rows * schedule.rows
 
-            builder.loop(first, last, down, turn)
+            def turn(channel: Value) -> None:
+                channels = channel, builder.minimum(channel + of_turn, schedule.channels)
+                rows = schedule.rows
+                builder.loop(first, whole, rows, lambda line: self.row(rows, planes, line, channels))
+                if rows > 1:
+                    builder.loop(whole, last, 1, lambda line: self.row(1, planes, line, channels))
+
+            builder.loop(0, schedule.channels, of_turn, turn)
 
         builder.loop(begin, end, 1, task)
         return builder.function()
 
-    def rows(self, places: list[Value], top: Value, bottom: Value, channel: Value) -> None:
-        """Blocks one below the other, of the channels of a turn; the rows that are left are blocks of their own."""
+    def row(self, rows: int, planes: list[Value], line: Value, channels: tuple[Value, Value]) -> None:
+        """Blocks side by side, of the channels of a turn."""
         builder, schedule = self.builder, self.schedule
-        end = builder.minimum(channel + self.of_turn, schedule.channels)
-        steps = [schedule.stride[1], *[1] * len(self.steps)]
+        places = [
+            builder.offset(plane, line * by_line * step, kind)
+            for plane, step, (*_, by_line), kind in zip(
+                planes, (schedule.stride[1], *[1] * len(self.steps)), self.strides, self.kinds, strict=True
+            )
+        ]
 
-        def block(rows: int, line: Value) -> None:
+        def block(column: Value) -> None:
+            w = builder.minimum(column, self.width - schedule.columns)
             x, *views = [
-                builder.offset(place, line * step * by_line, kind)
-                for place, step, (*_, by_line), kind in zip(places, steps, self.strides, self.kinds, strict=True)
-            ]
+                builder.offset(place, w * step, kind)
+                for place, step, kind in zip(
+                    places, (schedule.stride[2] * schedule.column, *(step for step, _ in self.steps)), self.kinds,
+                    strict=True,
+                )
+            ]  # fmt: skip
 
             def vectors(channel: Number, mask: Value | None) -> None:
                 self.vectors(rows, x, views, channel, mask)
 
-            each_vector(builder, schedule.channels, schedule.lanes, vectors, channel, end)
+            each_vector(builder, schedule.channels, schedule.lanes, vectors, *channels)
 
-        whole = top + (bottom - top) // schedule.rows * schedule.rows
-        builder.loop(top, whole, schedule.rows, lambda line: block(schedule.rows, line))
-        if schedule.rows > 1:
-            builder.loop(whole, bottom, 1, lambda line: block(1, line))
+        builder.loop(0, self.width, schedule.columns, block)
 
     def vectors(self, rows: int, x: Value, places: list[Value], channel: Number, mask: Value | None) -> None:
         """A block of outputs in a vector of them."""
