@@ -11,7 +11,7 @@ one output are always added in the order of k, so that the block's shape changes
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -62,6 +62,10 @@ FEWEST = 4
 WORTH = {1: 0.9, 2: 1.0, 3: 0.97, 4: 0.96}
 """Measured throughput of blocks of so many vectors, relative to the best, when no lane is wasted."""
 
+PASSING = 0.6
+"""Of an element, twice, and of a vector that are loaded, where multiply-adds are two instructions that each need a copy
+of an operand; elsewhere loads pass by unnoticed."""
+
 MOST = 28
 """Pixels of a block."""
 
@@ -111,7 +115,7 @@ def blocks_for(
         for vectors in WORTH
         for rows in range(multiple, min((target.registers - spare - vectors) // vectors, MOST) + 1, multiple)
         for unroll in UNROLLS
-        if vectors <= needed and (vectors == 1 or rows <= beside)
+        if vectors <= needed and rows <= beside
     ]
 
     def rank(block: Block) -> tuple[bool, float, int, int]:
@@ -131,11 +135,17 @@ def turns(block: Block, outputs: int, pixels: int, length: int, target: Target) 
     """What a row of so many pixels and outputs takes for each of the `length` products of its sums: in multiply-adds of
     vectors."""
     whole, rest = divmod(-(-outputs // block.lanes), block.vectors)
-    worth = WORTH.get(block.vectors, 1.0)
-    if block.vectors > 1 and block.outputs * length * bytes_of(block.kind) > target.l2_bytes * 3 // 4:
-        worth *= 0.8
-    of_rest = (max(block.pixels * rest, IN_FLIGHT) + 1) / WORTH.get(rest, 1.0) if rest else 0.0
-    return (whole * (max(block.pixels * block.vectors, IN_FLIGHT) + 1) / worth + of_rest) * -(-pixels // block.pixels)
+    far = block.vectors > 1 and block.outputs * length * bytes_of(block.kind) > target.l2_bytes * 3 // 4
+    of_whole = whole * turn(block.pixels, block.vectors, target) * (1.25 if far else 1.0)
+    of_rest = turn(block.pixels, rest, target) if rest else 0.0
+    return (of_whole + of_rest) * -(-pixels // block.pixels)
+
+
+def turn(pixels: int, vectors: int, target: Target, worth: Mapping[int, float] = WORTH) -> float:
+    """What a block takes for one k, by what vectors are worth: in multiply-adds of vectors."""
+    if not target.has_fma:
+        return pixels * vectors + PASSING * (2 * pixels + vectors)
+    return (max(pixels * vectors, IN_FLIGHT) + 1) / worth.get(vectors, 1.0)
 
 
 def zeros(builder: Builder, block: Block) -> list[Value]:

@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 
 from wimmel.compiler.alternatives import chosen
 from wimmel.compiler.chain import Chain
+from wimmel.compiler.costs import typical
 from wimmel.compiler.kernels.convolution import padded, three, with_three_axes
-from wimmel.compiler.kernels.microkernel import FEWEST, MOST, WORTH, Block
+from wimmel.compiler.kernels.microkernel import FEWEST, MOST, Block, turn
 from wimmel.compiler.kernels.packing import plan_packing
-from wimmel.compiler.kernels.winograd_costs import WEIGHTS, operations, tiles_along
+from wimmel.compiler.kernels.winograd_costs import BESIDE, DATA, WEIGHTS, operations, tiles_along
 from wimmel.compiler.kernels.winograd_kernel import WinogradKernel, WinogradWeightsKernel
 from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
 from wimmel.compiler.language import Function
@@ -36,6 +37,16 @@ transforms the data anew."""
 
 MANY_TILES = 64
 """Tiles that make it worthwhile to fetch weights from memory."""
+
+WORTH = {1: 0.9, 2: 0.98, 3: 1.0, 4: 1.02}
+"""Measured throughput of blocks of so many vectors here, relative to the others."""
+
+FETCHING = 0.8
+"""What it costs, in multiply-adds, to fetch a vector of weights for a step of a block, where the first-level cache does
+not hold those of its outputs."""
+
+MOST_BLOCKS = 8
+"""Of tiles that a task takes, where weights are not far: what is longer gains nothing."""
 
 LINE = 16
 """Elements of a cache line, by an odd multiple of which planes lie apart: so they meet in no set of a cache."""
@@ -142,7 +153,8 @@ def plan_winograd(
     down = tiles_along(height * window[1], tile, dilation[1])
     across = tiles_along(width * window[2], tile, dilation[2])
     tiles = pictures * depth * down * across
-    of_block = _block(target, kind, outputs, planes * channels, tile, tiles)
+    problem = _Problem(target, kind, tile, tiles, planes * channels, outputs)
+    of_block = problem.block()
     block = of_block.taken
     weights, plane, steps = _transformed_weights(weight, block, tile, target)
 
@@ -155,7 +167,7 @@ def plan_winograd(
         tuple((place.strides[4], 1) for place in results), window,
     )  # fmt: skip
     blocks = -(-outputs // block.outputs)
-    of_tiles = _tiles_at_once(schedule, tiles, target)
+    of_tiles = problem.tiles_at_once(block)
     together, of_part, turn = _shares(schedule, of_tiles.taken, blocks, tiles, target)
     groups_of_tiles = -(-tiles // together)
     rows = max(together, FEWEST)
@@ -200,47 +212,87 @@ def apart(elements: int) -> int:
     return LINE * (lines + (lines + 1) % 2)
 
 
-def _block(target: Target, kind: str, outputs: int, channels: int, tile: int, tiles: int) -> Choice[Block]:
-    """As `convolution.chosen_block` says, one for all sizes of pictures."""
-    question = f"block of {kind} convolution by tiles of {tile}x{tile}, {channels} to {outputs} channels"
-    return chosen(question, _blocks(target, kind, outputs, tiles), target, lasting=True)
+@dataclass(frozen=True)
+class _Problem:
+    """What decides how tiles are multiplied."""
+
+    target: Target
+    kind: str
+    tile: int
+    tiles: int
+    channels: int
+    outputs: int
+
+    @property
+    def weights(self) -> int:
+        """Bytes of them, transformed."""
+        return TRANSFORMS[self.tile].n ** 2 * self.channels * self.outputs * bytes_of(self.kind)
+
+    def block(self) -> Choice[Block]:
+        """As `convolution.chosen_block` says, one for all sizes of pictures."""
+        question = f"block of {self.kind} convolution by tiles of {self.tile}x{self.tile}, "
+        question += f"{self.channels} to {self.outputs} channels"
+        return chosen(question, _blocks(self), self.target, lasting=True)
+
+    def tiles_at_once(self, block: Block) -> Choice[int]:
+        """How many tiles a task takes."""
+        question = f"tiles at once, of {self.tiles} of {self.tile}x{self.tile}, "
+        question += f"{self.channels} to {self.outputs} channels, in blocks of {block.pixels}"
+        return chosen(question, self.sizes(block), self.target)
+
+    def sizes(self, block: Block) -> tuple[int, ...]:
+        """Of groups of tiles, what should be fastest first. Data stay in the second-level cache, unless weights come
+        from further than the third and should be used often."""
+        data = 3 * TRANSFORMS[self.tile].n ** 2 * apart(self.channels) * bytes_of(self.kind)
+        fewest, most = -(-FEWEST // block.pixels), self.target.l2_bytes // data // block.pixels
+        numbers = range(fewest, max(fewest, min(most, MOST_BLOCKS)) + 1)
+        sizes = sorted({min(n * block.pixels, self.tiles) for n in numbers}, key=lambda size: self.rank(block, size))
+        if self.weights > self.target.l3_bytes:
+            sizes.insert(0, min(max(1, MANY_TILES // block.pixels) * block.pixels, self.tiles))
+        return tuple(dict.fromkeys(sizes))
+
+    def rank(self, block: Block, together: int) -> tuple[int, float]:
+        """Tasks enough come first, then the seconds of one thread: to transform data for each part of the outputs, and
+        for each group of tiles to multiply, or to fetch the weights if that takes longer."""
+        target, rates = self.target, typical(self.target)
+        taps, blocks = TRANSFORMS[self.tile].n ** 2, -(-self.outputs // block.outputs)
+        groups, parts = _parts(together, self.tiles, blocks, block)
+        data = parts * self.tiles * -(-self.channels // target.lanes(self.kind)) * DATA[self.tile]
+        of_step = turn(block.pixels, block.vectors, target, WORTH)
+        if block.outputs * self.channels * bytes_of(self.kind) > target.l1_bytes // 4:
+            of_step += FETCHING * block.vectors
+        products = taps * (self.channels + BESIDE) * blocks * -(-max(together, FEWEST) // block.pixels) * of_step
+        fetching = self.weights * rates.reading[2] if self.weights > target.l2_bytes // 2 else 0.0
+        seconds = data * rates.operation + groups * max(products * rates.operation, fetching)
+        return -min(groups * parts, ENOUGH_TASKS), seconds
 
 
-@cache
-def _blocks(target: Target, kind: str, outputs: int, tiles: int) -> tuple[Block, ...]:
-    """The one that should take the least time first."""
-    lanes = target.lanes(kind)
-    while lanes > 1 and lanes // 2 >= outputs:
+@lru_cache(1024)
+def _blocks(problem: _Problem) -> tuple[Block, ...]:
+    """What should be fastest first."""
+    target, lanes = problem.target, problem.target.lanes(problem.kind)
+    while lanes > 1 and lanes // 2 >= problem.outputs:
         lanes //= 2
-    needed, spare = -(-outputs // lanes), 1 if target.has_fma else 2
-
-    def time(vectors: int, rows: int) -> float:
-        return -(-needed // vectors) * (rows * vectors + 1) / WORTH[vectors] * -(-tiles // rows)
-
-    choices = [
-        (rows > max(tiles, FEWEST), time(vectors, rows), -rows, vectors)
-        for vectors in WORTH
-        for rows in range(1, min((target.registers - spare - vectors) // vectors, MOST) + 1)
-        if vectors <= needed and rows >= min(FEWEST, (target.registers - spare - vectors) // vectors)
+    needed, spare = -(-problem.outputs // lanes), 1 if target.has_fma else 2
+    limits = {vectors: (target.registers - spare - vectors) // vectors for vectors in WORTH if vectors <= needed}
+    blocks = [
+        Block(rows, vectors, lanes, problem.kind, 8 if rows * vectors <= 16 else 4)
+        for vectors, limit in limits.items()
+        for rows in range(min(FEWEST, limit), min(limit, MOST) + 1)
     ]
-    return tuple(
-        Block(-rows, vectors, lanes, kind, 8 if -rows * vectors <= 16 else 4) for *_, rows, vectors in sorted(choices)
-    )
+
+    def rank(block: Block) -> tuple[bool, int, float, int, int]:
+        tasks, seconds = min(problem.rank(block, size) for size in problem.sizes(block))
+        return block.pixels > max(problem.tiles, FEWEST), tasks, seconds, -block.pixels, block.vectors
+
+    return tuple(sorted(blocks, key=rank))
 
 
-def _tiles_at_once(schedule: WinogradSchedule, tiles: int, target: Target) -> Choice[int]:
-    """How many tiles a task takes: data and products stay in the second-level cache, unless weights come from further
-    than the third and should be used often."""
-    block, item = schedule.block, bytes_of(schedule.block.kind)
-    taps = TRANSFORMS[schedule.tile].n ** 2
-    if taps * schedule.planes * schedule.channels * schedule.outputs * item > target.l3_bytes:
-        most = MANY_TILES
-    else:
-        most = min(target.l2_bytes // (3 * taps * schedule.row * item), tiles // ENOUGH_TASKS)
-    sizes = (min(max(1, number // block.pixels) * block.pixels, tiles) for number in (most, most // 2, 2 * most))
-    question = f"tiles at once, of {tiles} of {schedule.tile}x{schedule.tile}, "
-    question += f"{schedule.planes * schedule.channels} to {schedule.outputs} channels, in blocks of {block.pixels}"
-    return chosen(question, tuple(dict.fromkeys(sizes)), target)
+def _parts(together: int, tiles: int, blocks: int, block: Block) -> tuple[int, int]:
+    """Into how many groups tiles are shared out, and into how many parts outputs."""
+    groups = -(-tiles // together)
+    of_part = -(-blocks // max(1, min(-(-ENOUGH_TASKS // groups), blocks * block.outputs // PART)))
+    return groups, -(-blocks // of_part)
 
 
 def _shares(schedule: WinogradSchedule, together: int, blocks: int, tiles: int, target: Target) -> tuple[int, int, int]:
@@ -248,8 +300,7 @@ def _shares(schedule: WinogradSchedule, together: int, blocks: int, tiles: int, 
     transformed back, so that products stay in the second-level cache."""
     block = schedule.block
     products = TRANSFORMS[schedule.tile].n ** 2 * block.outputs * bytes_of(block.kind)
-    groups = -(-tiles // together)
-    parts = max(1, min(-(-ENOUGH_TASKS // groups), blocks * block.outputs // PART))
+    _, parts = _parts(together, tiles, blocks, block)
     of_part = -(-blocks // parts)
     turn = max(1, target.l2_bytes // (4 * products * together))
     return together, of_part, min(turn, of_part)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.convolution import padded
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.microkernel import IN_FLIGHT, MOST, WORTH, Block
+from wimmel.compiler.kernels.microkernel import MOST, WORTH, Block, turn
 from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.kernels.winograd import apart
@@ -158,8 +158,7 @@ def _schedule(x: Place, g: Place, channels: int, outputs: int, tile: int, target
     spare = 1 if target.has_fma else 2
 
     def time(vectors: int, rows: int) -> float:
-        turns = -(-needed // vectors) * -(-of_channels // rows)
-        return turns * (max(rows * vectors, IN_FLIGHT) + 1) / WORTH[vectors]
+        return -(-needed // vectors) * -(-of_channels // rows) * turn(rows, vectors, target)
 
     choices = [
         (time(vectors, rows), -rows, vectors)
