@@ -104,8 +104,7 @@ class Planner:
                 self.outputs.setdefault(computed, buffer)  # computed right where it is handed out
             if self.outputs.get(computed) is not buffer:
                 self.handed_out[row_major(buffer, tensor.shape)] = tensor
-        handed_out = set(map(base, graph.outputs))
-        for stretch in stretches(self.regions, self.prepared, handed_out, self.layouts, self.enlarged, self.target):
+        for stretch in self.stretches():
             if stretch.pictures:
                 self.lower_in_turns(stretch)
             else:
@@ -114,6 +113,11 @@ class Planner:
             self.copy(self.place(tensor), place)
         shapes = [tensor.shape for tensor in graph.outputs]
         return assembled(self.steps, inputs, outputs, shapes, self.constants, stable, self.status, self.target)
+
+    def stretches(self) -> list[Stretch]:
+        """The regions, those together that take turns."""
+        handed_out = set(map(base, self.graph.outputs))
+        return stretches(self.regions, self.prepared, handed_out, self.layouts, self.enlarged, self.target)
 
     def lower(self, regions: Sequence[Region]) -> None:
         """Adds the steps of the regions."""

@@ -19,16 +19,22 @@ caches what the copies left there, and memory that the system has yet to give.""
 
 def layer_inside(layer: Layer, threads: int, precision: str = "fast") -> Ready:
     """The steps of the layer's face as they run inside a network: all but the copies that bring the caller's arrays
-    into our layout and back. Weights of forward convolutions are packed beforehand, those of gradients each time."""
-    from wimmel.compiler.planning import compiled
+    into our layout and back. The batch goes through as a whole, as it does for peers, though in a network pictures may
+    take turns. Weights of forward convolutions are packed beforehand, those of gradients each time."""
+    from wimmel.compiler.batching import Stretch
+    from wimmel.compiler.planning import Planner
     from wimmel.compiler.targets import host
     from wimmel.graph import trace
     from wimmel.runtime.native import NativeRunner
 
+    class WholeBatch(Planner):
+        def stretches(self) -> list[Stretch]:
+            return [Stretch(tuple(self.regions))]
+
     names, stable, function = _faces(layer)
     arrays = layer.arrays()
     values = [arrays[name] for name in names]
-    program = compiled(trace(function, *values).graph, host(), stable, precision)
+    program = WholeBatch(trace(function, *values).graph, host(), precision).program(stable)
     copies = [step for step in program.steps if step.label == "copy"]
     own = [step for step in program.steps if step.label != "copy"]
     whole = NativeRunner(program)
