@@ -390,3 +390,16 @@ def test_a_network_writes_to_an_array_and_64_threads_call_it_at_once():
     for thread in threads:
         thread.join()
     np.testing.assert_array_equal(results, expected)
+
+
+def test_variables_keep_their_values_where_a_result_is_not_accepted() -> None:
+    total = Variable(np.zeros(2), "total")
+
+    def added(x: Any) -> Any:
+        total.write(total.read() + x)
+        return wm.sum(x)
+
+    add = wm.compile(added)
+    add.accepts = lambda result: result < 10
+    assert [float(add(np.full(2, x))) for x in (1.0, 7.0, 2.0)] == [2, 14, 4]
+    np.testing.assert_array_equal(total.value, [3, 3])

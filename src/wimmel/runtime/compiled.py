@@ -39,6 +39,9 @@ class Compiled:
         Whether code is tuned for arguments of each new shape.
     graph : Graph
         The simplified graph of the latest recording.
+    accepts : callable
+        From a call's result to whether variables that the function writes take their new values; always, if it is not
+        replaced.
     """
 
     def __init__(
@@ -51,6 +54,7 @@ class Compiled:
         self.precision = precision
         self.tune = tune
         self.graph: Graph | None = None
+        self.accepts: Callable[[Any], bool] = _always
         self._traces: dict[Any, tuple[Trace, Runner, int]] = {}
         self._shortcuts: dict[Any, _Shortcut] = {}
 
@@ -86,10 +90,12 @@ class Compiled:
         if len(arguments) == len(arrays) == 1 and arrays[0] is arguments[0] and not named:
             self._shorten(changes, traced, run, values)
         count = len(outputs) - len(traced.updated)
-        for variable, value in zip(traced.updated, outputs[count:], strict=True):
-            value.flags.writeable = False  # a variable is replaced, never changed
-            variable.write(value)
-        return unflatten(traced.result, outputs[:count])
+        result = unflatten(traced.result, outputs[:count])
+        if traced.updated and self.accepts(result):
+            for variable, value in zip(traced.updated, outputs[count:], strict=True):
+                value.flags.writeable = False  # a variable is replaced, never changed
+                variable.write(value)
+        return result
 
     def at_once(self, array: Any) -> np.ndarray | None:
         """The result for one array, where an earlier call paved the way and nothing has changed since; None if that is
@@ -228,6 +234,10 @@ def compile(
     if examples:
         compiled.record(*examples)
     return compiled
+
+
+def _always(result: Any) -> bool:
+    return True
 
 
 def _simplified(function: Callable[..., Any], arguments: Any, named: Any) -> Trace:

@@ -106,6 +106,7 @@ class TrainingStep:
         self._count = Variable(np.zeros((), np.int64), "step", trainable=False)
         self._state: dict[str, dict[str, Variable]] = {}
         self._run = compile(self._recorded, backend=backend)
+        self._run.accepts = lambda result: bool(result[2])
         self._lock = threading.Lock()
         _steps.add(self)
         for name, variable in net.named_variables().items():
@@ -164,24 +165,19 @@ class TrainingStep:
         return trace(self._computed, images, labels, np.float64(learning_rate), key)
 
     def _recorded(self, images: Value, labels: Value, learning_rate: Value, key: Value) -> tuple[Value, Value, Value]:
-        """The whole step: where the flag is false, every updated value is the old one."""
+        """The whole step; where its flag is false, no variable takes its new value."""
         variables = self.net.named_variables()
         before = {variable: variable.read() for variable in variables.values()}
         loss, scores, gradients, parameters, states = self._computed(images, labels, learning_rate, key)
 
-        changed: dict[Variable, tuple[Value, Value]] = {self._count: (self._count.read(), self._count.read() + 1)}
-        for variable, old in before.items():
-            if (new := variable.read()) is not old:
-                changed[variable] = (old, new)
+        changed = {variable: new for variable, old in before.items() if (new := variable.read()) is not old}
+        changed[self._count] = self._count.read() + 1
         for name, new in parameters.items():
-            changed[variables[name]] = (before[variables[name]], new)
-            for part, moved in states[name].items():
-                changed[self._state[name][part]] = (self._state[name][part].read(), moved)
-
-        finite = _all_finite([loss, *gradients.values(), *(new for _, new in changed.values())])
-        for variable, (old, new) in changed.items():
-            variable.write(functional.where(finite, new, old))
-        return loss, _right(scores, labels), finite
+            changed[variables[name]] = new
+            changed.update((self._state[name][part], moved) for part, moved in states[name].items())
+        for variable, new in changed.items():
+            variable.write(new)
+        return loss, _right(scores, labels), _all_finite([loss, *gradients.values(), *changed.values()])
 
     def _computed(self, images: Value, labels: Value, learning_rate: Value, key: Value) -> tuple[Any, ...]:
         """Loss, scores, gradients, new parameters and new optimiser states; the last three by the parameters' names."""
