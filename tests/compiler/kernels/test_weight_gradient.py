@@ -102,6 +102,20 @@ def test_pointwise_gradients_of_few_positions_are_written_where_they_belong(targ
     np.testing.assert_array_equal(found, definition(*values, kernel=(1, 1), **shape.settings))
 
 
+@pytest.mark.parametrize("outputs", [5, 90, 160])
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_gradients_of_one_weight_for_each_output_write_nothing_behind_them(target, outputs):
+    random, shape = np.random.default_rng(outputs), case((1, 1, 7, 6), outputs, (1, 1))
+    x, g = small(random, shape.x, "float32"), small(random, shape.result, "float32")
+    x_place, g_place = (with_halo("float32", value.shape, ((0, 0),) * 2) for value in (x, g))
+    result = row_major(Buffer("float32", outputs), shape.weight)
+    steps = plan_weight_gradient(x_place, g_place, result, (1, 1), **shape.settings, target=target)
+    known = {x_place.buffer: elements(x_place, x, 0), g_place.buffer: elements(g_place, g, 0)}
+    expected = primitives.convolution_weight_gradient.definition(x, g, kernel=(1, 1), **shape.settings)
+    for seed in range(2):  # guarded behind the result, and before it
+        np.testing.assert_array_equal(at(result, run_steps(steps, known, target, seed)), expected)
+
+
 def test_more_pictures_need_no_new_code():
     schedules = set()
     for n, size in ((1, 9), (7, 9), (2, 40), (3, 1)):
