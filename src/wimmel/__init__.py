@@ -27,7 +27,7 @@ from wimmel.runtime import (
 
 if TYPE_CHECKING:
     from wimmel import data, derivation, detection, models, nn, report, train
-    from wimmel.detection import find
+    from wimmel.detection import Detector, find
     from wimmel.nn import inspect, load, receptive_field
     from wimmel.runtime.native import get_num_threads, num_threads, release_memory, set_num_threads
     from wimmel.runtime.tuning import Tuning, tune
@@ -37,7 +37,7 @@ __version__ = "0.1.0"
 
 _LOADED_WHEN_USED = {
     "wimmel": ("data", "derivation", "detection", "models", "nn", "report", "train"),
-    "wimmel.detection": ("find",),
+    "wimmel.detection": ("Detector", "find"),
     "wimmel.nn": ("inspect", "load", "receptive_field"),
     "wimmel.runtime.tuning": ("Tuning", "tune"),
     "wimmel.runtime.native": ("get_num_threads", "num_threads", "release_memory", "set_num_threads"),
@@ -70,6 +70,7 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "Compiled",
+    "Detector",
     "Evaluation",
     "History",
     "Profile",

@@ -25,6 +25,7 @@ class Purpose(IntEnum):
     TAKE = 3
     AUGMENTATION = 4
     SCENE = 5
+    WINDOWS = 6
 
 
 def words(*keys: int | np.ndarray) -> np.ndarray:

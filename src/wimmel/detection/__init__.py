@@ -1,5 +1,5 @@
-"""Finding things in pictures: boxes, annotations in and out, how good finds are, templates, scenes
-of our own, and pictures of all that."""
+"""Finding things in pictures: boxes, annotations in and out, how good finds are, templates,
+detectors that learn, scenes of our own, and pictures of all that."""
 
 from wimmel.detection.annotations import AnnotationError, Problem, SceneSet, read_annotations, write_boxes
 from wimmel.detection.boxes import (
@@ -15,6 +15,7 @@ from wimmel.detection.boxes import (
 )
 from wimmel.detection.correlation import match_template
 from wimmel.detection.finds import Finds, Scene
+from wimmel.detection.learned import Detector, Piecewise, Progress, Report, Settings
 from wimmel.detection.metrics import (
     COCO_OVERLAPS,
     PrecisionRecall,
@@ -31,12 +32,17 @@ __all__ = [
     "COCO_OVERLAPS",
     "LEVELS",
     "AnnotationError",
+    "Detector",
     "Finder",
     "Finds",
+    "Piecewise",
     "PrecisionRecall",
     "Problem",
+    "Progress",
+    "Report",
     "Scene",
     "SceneSet",
+    "Settings",
     "Template",
     "annotated",
     "areas",

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from wimmel.detection.finds import Finds
+from wimmel.detection.learned import Detector
 from wimmel.detection.templates import Template
 
 Picture = np.ndarray | str | os.PathLike[str]
@@ -35,17 +36,19 @@ def find(
 
     Parameters
     ----------
-    what : Template or other finder, array, or path
-        What to look for; an array or a picture's file becomes a `detection.Template` at its own size, upright.
+    what : Detector, Template or other finder, array, or path
+        What to look for; a file that ends in .safetensors is loaded as a `detection.Detector`, an array or a picture's
+        file becomes a `detection.Template` at its own size, upright.
     image : array (rows, columns) or (channels, rows, columns), or path
         The picture to search.
     threshold : float, optional
-        The score to reach; by default as the finder has it, for templates 0.7.
+        The score to reach; by default as the finder has it: for templates 0.7, a correlation, for detectors 0.5, a
+        probability.
     overlap : float, optional
         Of two finds whose boxes' IoU is larger, the one with the lower score goes; by default as the finder has it, for
-        templates 0.3.
+        templates 0.3, for detectors 0.4.
     limit : int, optional
-        How many finds to give at most; by default as the finder has it, for templates 100.
+        How many finds to give at most; by default 100.
 
     Returns
     -------
@@ -65,5 +68,11 @@ def find(
     >>> find(picture[20:30, 5:25], picture).boxes.round(1)
     array([[ 5., 20., 25., 30.]])
     """
-    finder = what if isinstance(what, Finder) and not isinstance(what, str) else Template(what)  # type: ignore[arg-type]
-    return finder.find(image, threshold=threshold, overlap=overlap, limit=limit)
+    return as_finder(what).find(image, threshold=threshold, overlap=overlap, limit=limit)
+
+
+def as_finder(what: Finder | Picture) -> Finder:
+    """What finds the thing: itself, the detector of a file, or a template."""
+    if isinstance(what, str | os.PathLike) and os.fspath(what).lower().endswith(".safetensors"):
+        return Detector.load(what)
+    return what if isinstance(what, Finder) else Template(what)  # type: ignore[arg-type]

@@ -1,0 +1,8 @@
+"""The detector that learns: settings, network, pyramid, sweep, windows to learn from, and teaching, a file for each."""
+
+from wimmel.detection.learned.detector import Detector
+from wimmel.detection.learned.pyramid import Piecewise
+from wimmel.detection.learned.settings import Settings
+from wimmel.detection.learned.teaching import Progress, Report
+
+__all__ = ["Detector", "Piecewise", "Progress", "Report", "Settings"]

@@ -1,0 +1,113 @@
+"""Pictures read in pieces, and pieces of their pyramid: the picture at several sizes, as the network wants them.
+
+A level's pixel in row i and column j shows the picture's pixels from span * j to span * (j + 1), likewise
+downwards.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from wimmel.files import fit_image, read_image
+
+_MIDDLE, _UNIT = 127.5, 64.0
+
+
+@runtime_checkable
+class Piecewise(Protocol):
+    """A picture that is read in pieces, for one that is larger than the memory."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns."""
+
+    def piece(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        """The rows from top to before bottom and columns from left to before right: uint8 (channels, rows, columns)."""
+
+
+class WholePicture(NamedTuple):
+    """A picture in memory, as one that is read in pieces."""
+
+    pixels: np.ndarray
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        channels, rows, columns = self.pixels.shape
+        return channels, rows, columns
+
+    def piece(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        return self.pixels[:, top:bottom, left:right]
+
+
+def as_piecewise(image: np.ndarray | str | os.PathLike[str] | Piecewise, channels: int) -> Piecewise:
+    """The picture, with so many channels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is no uint8 picture of 1 or 3 channels; of one read in pieces, if it has others than asked for.
+    OSError, ImageError
+        If the file cannot be read.
+    """
+    if isinstance(image, str | os.PathLike):
+        return WholePicture(read_image(image, channels=channels))
+    if isinstance(image, np.ndarray):
+        planes = image[np.newaxis] if image.ndim == 2 else image
+        return WholePicture(fit_image(planes, None, channels))
+    if not isinstance(image, Piecewise):
+        raise TypeError(f"A picture to search is a uint8 array or a path; got {type(image).__name__}.")
+    if image.shape[0] != channels:
+        raise ValueError(f"This detector takes pictures of {channels} channels, and this has {image.shape[0]}.")
+    return image
+
+
+def level_size(picture: Piecewise, span: float) -> tuple[int, int]:
+    """Rows and columns of the level whose pixels span so many of the picture's; what is less than one is left out."""
+    _, rows, columns = picture.shape
+    return math.floor(rows / span), math.floor(columns / span)
+
+
+def piece_of_level(picture: Piecewise, span: float, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+    """A piece of a level, scaled for the network: float32 (channels, bottom - top, right - left), 0 beyond the picture.
+
+    The same bits as that part of the whole level, since `span` is a multiple of 1 / GRAIN.
+    """
+    rows, columns = level_size(picture, span)
+    channels = picture.shape[0]
+    piece = np.zeros((channels, bottom - top, right - left), np.float32)
+    first_row, last_row = max(top, 0), min(bottom, rows)
+    first_column, last_column = max(left, 0), min(right, columns)
+    if first_row >= last_row or first_column >= last_column:
+        return piece
+    reach = math.ceil(max(span, 1)) + 1
+    above = max(math.floor(first_row * span) - reach, 0)
+    before = max(math.floor(first_column * span) - reach, 0)
+    below = min(math.ceil(last_row * span) + reach, picture.shape[1])
+    after = min(math.ceil(last_column * span) + reach, picture.shape[2])
+    box = (first_column * span - before, first_row * span - above, last_column * span - before, last_row * span - above)
+    pixels = picture.piece(above, before, below, after)
+    shown = resized(pixels, (last_row - first_row, last_column - first_column), box)
+    piece[:, first_row - top : last_row - top, first_column - left : last_column - left] = scaled(shown)
+    return piece
+
+
+def resized(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
+    """The part of a picture in a box (left, top, right, bottom), brought to a size (rows, columns): uint8."""
+    from PIL import Image
+
+    planes = np.ascontiguousarray(pixels.transpose(1, 2, 0))
+    image = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
+    left, top, right, bottom = box
+    # across, then down: in one call Pillow chooses the order by the sizes, and rounds otherwise in each
+    image = image.resize((size[1], image.height), Image.Resampling.BILINEAR, box=(left, 0, right, image.height))
+    shown = np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, box=(0, top, size[1], bottom)))
+    return shown[np.newaxis] if shown.ndim == 2 else shown.transpose(2, 0, 1)
+
+
+def scaled(pixels: np.ndarray) -> np.ndarray:
+    """Bytes as the network takes them: float32, 0 for a middle gray."""
+    return (pixels.astype(np.float32) - np.float32(_MIDDLE)) / np.float32(_UNIT)

@@ -1,0 +1,186 @@
+"""Windows to learn from: objects moved and scaled a little, random background, and what was wrongly found.
+
+Given scenes; hands on batches of what the network sees in windows, and what it should say about them. What is drawn at
+random is a function of the seed, the step, and the window's place in the batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+
+from wimmel.data.draws import Purpose, uniform
+from wimmel.detection.boxes import areas, intersections, iou
+from wimmel.detection.finds import Scene
+from wimmel.detection.learned.network import OFFSETS, window_size
+from wimmel.detection.learned.pyramid import WholePicture, scaled
+from wimmel.detection.learned.settings import LONGER_SIDE, Settings
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+APART = 0.3
+"""The IoU with an object below which a box shows background."""
+
+_MIDDLE_GRAY = 128
+_TRIES = 12
+_DRAWS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Grounds:
+    """Scenes to cut windows from: pictures with a margin around them, for windows that reach beyond.
+
+    Attributes
+    ----------
+    settings : Settings
+    scenes : tuple of Scene
+    pictures : tuple of WholePicture
+    framed : tuple of images
+        The pictures in a frame of middle gray.
+    margin : int
+        The frame's width.
+    owners : int64 array (objects,)
+        The scene of each object.
+    boxes, classes : float64 array (objects, 4) and int64 array (objects,)
+    """
+
+    settings: Settings
+    scenes: tuple[Scene, ...]
+    pictures: tuple[WholePicture, ...]
+    framed: tuple[Image, ...]
+    margin: int
+    owners: np.ndarray
+    boxes: np.ndarray
+    classes: np.ndarray
+
+    @classmethod
+    def of(cls, settings: Settings, scenes: Sequence[Scene]) -> Self:
+        """Reads the scenes' pictures.
+
+        Raises
+        ------
+        OSError, ImageError
+            If one cannot be read.
+        """
+        pictures = tuple(WholePicture(scene.pixels(settings.channels)) for scene in scenes)
+        reach = max(window_size(settings)) / 2 + settings.shift * LONGER_SIDE
+        margin = math.ceil(max(settings.spans) * math.exp(2 * settings.scale) * reach) + 2
+        single = [scene.boxes[~scene.crowd] for scene in scenes]
+        return cls(
+            settings,
+            tuple(scenes),
+            pictures,
+            tuple(_framed(picture.pixels, margin) for picture in pictures),
+            margin,
+            np.repeat(np.arange(len(scenes)), [len(boxes) for boxes in single]),
+            np.concatenate(single),
+            np.concatenate([scene.classes[~scene.crowd] for scene in scenes]),
+        )
+
+    def cut(self, scene: int, x: float, y: float, span: float) -> np.ndarray:
+        """What the window around a place sees, uint8 (channels, rows, columns); `span` as of a pyramid's level."""
+        from PIL import Image
+
+        rows, columns = window_size(self.settings)
+        left, top = x - columns * span / 2 + self.margin, y - rows * span / 2 + self.margin
+        box = (left, top, left + columns * span, top + rows * span)
+        seen = np.asarray(self.framed[scene].resize((columns, rows), Image.Resampling.BILINEAR, box=box))
+        return seen[np.newaxis] if seen.ndim == 2 else seen.transpose(2, 0, 1)
+
+    def shows_background(self, scene: int, boxes: np.ndarray) -> np.ndarray:
+        """For each box whether no object, nor a crowd, is in it."""
+        there = self.scenes[scene]
+        single, crowd = there.boxes[~there.crowd], there.boxes[there.crowd]
+        near = iou(boxes, single).max(axis=1, initial=0) >= APART
+        crowded = intersections(boxes, crowd).max(axis=1, initial=0) >= APART * np.maximum(areas(boxes), 1e-9)
+        return ~(near | crowded)
+
+
+def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Windows (n, channels, rows, columns) and targets (n, classes + 4), float32.
+
+    Parameters
+    ----------
+    grounds : Grounds
+    wrong : float64 array (m, 4)
+        Scene, centre across and down, and span of windows that wrongly gave a find.
+    step : int
+        Another step, another batch.
+    """
+    settings = grounds.settings
+    count = settings.batch_size
+    objects = min(max(round(settings.positives * count), 1), count - 1)
+    hard = round(settings.hard * (count - objects)) if len(wrong) else 0
+    classes = len(settings.class_names)
+    draws = uniform(settings.seed, Purpose.WINDOWS, step, np.arange(count)[:, np.newaxis], np.arange(_DRAWS))
+    windows = np.empty((count, settings.channels, *window_size(settings)), np.float32)
+    targets = np.zeros((count, classes + OFFSETS), np.float32)
+    for place, drawn in enumerate(draws):
+        if place < objects:
+            scene, window, target = _on_object(grounds, drawn)
+            targets[place] = target
+        elif place < objects + hard:
+            scene, window = _on_wrong_find(settings, wrong, drawn)
+        else:
+            scene, window = _on_background(grounds, step, place)
+        windows[place] = scaled(grounds.cut(scene, *window))
+        if settings.mirror and drawn[7] < 0.5:
+            windows[place] = windows[place, :, :, ::-1].copy()
+            targets[place, classes] *= -1
+    spread = 2 * draws[:, 5:7, np.newaxis, np.newaxis] - 1
+    windows *= np.exp(settings.contrast * spread[:, :1]).astype(np.float32)
+    windows += (settings.brightness * spread[:, 1:]).astype(np.float32)
+    return windows, targets
+
+
+def _on_object(grounds: Grounds, drawn: np.ndarray) -> tuple[int, tuple[float, float, float], np.ndarray]:
+    settings = grounds.settings
+    chosen = int(drawn[0] * len(grounds.boxes))
+    left, top, right, bottom = grounds.boxes[chosen]
+    width, height = right - left, bottom - top
+    span = max(width, height) / LONGER_SIDE * math.exp(settings.scale * (2 * drawn[1] - 1))
+    across, down = settings.shift * (2 * drawn[2:4] - 1)
+    target = np.zeros(len(settings.class_names) + OFFSETS, np.float32)
+    target[grounds.classes[chosen]] = 1
+    typical_height, typical_width = settings.object_size
+    target[-OFFSETS:] = (
+        across, down, math.log(width / span / typical_width), math.log(height / span / typical_height)
+    )  # fmt: skip
+    x, y = (left + right) / 2 - across * LONGER_SIDE * span, (top + bottom) / 2 - down * LONGER_SIDE * span
+    return int(grounds.owners[chosen]), (x, y, span), target
+
+
+def _on_wrong_find(settings: Settings, wrong: np.ndarray, drawn: np.ndarray) -> tuple[int, tuple[float, float, float]]:
+    scene, x, y, span = wrong[int(drawn[0] * len(wrong))]
+    # a little away, as the next sweep of a similar scene would see it
+    nudge = 2 * span * (2 * drawn[2:4] - 1)
+    return int(scene), (x + nudge[0], y + nudge[1], span * math.exp(settings.scale / 3 * (2 * drawn[1] - 1)))
+
+
+def _on_background(grounds: Grounds, step: int, place: int) -> tuple[int, tuple[float, float, float]]:
+    """A window at random, of some tries the first without an object in it."""
+    settings = grounds.settings
+    tries = uniform(settings.seed, Purpose.WINDOWS, step, place, _DRAWS + np.arange(_TRIES * 4)).reshape(_TRIES, 4)
+    for drawn in tries:
+        scene = int(drawn[0] * len(grounds.scenes))
+        span = settings.spans[int(drawn[1] * len(settings.spans))]
+        _, rows, columns = grounds.pictures[scene].shape
+        x, y = drawn[2] * columns, drawn[3] * rows
+        half = np.array(settings.object_size[::-1]) * span / 2
+        box = np.concatenate((np.subtract((x, y), half), np.add((x, y), half)))[np.newaxis]
+        if grounds.shows_background(scene, box)[0]:
+            break
+    return scene, (x, y, span)
+
+
+def _framed(pixels: np.ndarray, margin: int) -> Image:
+    from PIL import Image
+
+    frame = ((0, 0), (margin, margin), (margin, margin))
+    planes = np.pad(pixels, frame, constant_values=_MIDDLE_GRAY).transpose(1, 2, 0)
+    return Image.fromarray(np.ascontiguousarray(planes[:, :, 0] if planes.shape[2] == 1 else planes))

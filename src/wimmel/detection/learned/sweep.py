@@ -1,0 +1,127 @@
+"""The sweep: the network over a whole picture at several sizes, in tiles, and the peaks of its scores as boxes.
+
+Tiles begin at multiples of the total stride and overlap by the receptive field; beyond the picture there are zeros. So
+the scores are those of the untiled sweep, and memory is needed for a tile and the maps of scores only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from wimmel.detection.boxes import clip, non_maximum_suppression
+from wimmel.detection.finds import Finds
+from wimmel.detection.learned.network import OFFSETS, STRIDE, window_size
+from wimmel.detection.learned.pyramid import Piecewise, level_size, piece_of_level
+from wimmel.detection.learned.settings import LONGER_SIDE, Settings
+from wimmel.detection.peaks import highest
+
+Network = Callable[[np.ndarray], np.ndarray]
+
+TILE = 64
+"""Windows along a side of a tile, at most."""
+
+_STEP = 16
+_MOST_PEAKS = 1000
+_LARGEST_LOGARITHM = 1.5
+
+
+class Level(NamedTuple):
+    """What the network says about a level: outputs (classes + 4, rows, columns), and what a pixel of it spans."""
+
+    outputs: np.ndarray
+    span: float
+
+
+class Swept(NamedTuple):
+    """Finds, best first; and for each its window: centre across and down in the picture's pixels, and span (n, 3)."""
+
+    finds: Finds
+    windows: np.ndarray
+
+
+def levels(net: Network, settings: Settings, picture: Piecewise, tile: int = TILE) -> Iterator[Level]:
+    """The network's outputs for every level of the picture's pyramid; the first window is centred on the corner."""
+    for span in settings.spans:
+        rows, columns = (side // STRIDE + 1 for side in level_size(picture, span))
+        outputs = np.empty((len(settings.class_names) + OFFSETS, rows, columns), np.float32)
+        height, width = _side(rows, tile), _side(columns, tile)
+        for top in range(0, rows, height):
+            for left in range(0, columns, width):
+                part = outputs[:, top : top + height, left : left + width]
+                piece = _tile(settings, picture, span, (top, left), (height, width))
+                part[...] = net(piece[np.newaxis])[0, :, : part.shape[1], : part.shape[2]]
+        yield Level(outputs, span)
+
+
+def _side(count: int, most: int) -> int:
+    """Windows along a side of the tiles that cut so many into equal parts, of a few sizes only."""
+    if count > most:
+        count = math.ceil(count / math.ceil(count / most))
+    return min(math.ceil(count / _STEP) * _STEP, max(most, 1))
+
+
+def _tile(
+    settings: Settings, picture: Piecewise, span: float, first: tuple[int, int], counts: tuple[int, int]
+) -> np.ndarray:
+    """What the windows from `first` on see, so many down and across."""
+    top, left = (STRIDE * place - side // 2 for place, side in zip(first, window_size(settings), strict=True))
+    height, width = (STRIDE * (n - 1) + side for n, side in zip(counts, window_size(settings), strict=True))
+    return piece_of_level(picture, span, top, left, top + height, left + width)
+
+
+def centres(settings: Settings, rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where in a level, across and down, the centres of windows in these rows and columns are."""
+    height, width = window_size(settings)
+    return STRIDE * columns + width / 2 - width // 2, STRIDE * rows + height / 2 - height // 2
+
+
+def sweep(
+    net: Network, settings: Settings, picture: Piecewise, threshold: float, overlap: float, limit: int, tile: int = TILE
+) -> Swept:
+    """What is found in a picture; scores are probabilities.
+
+    Parameters
+    ----------
+    net : callable
+        From tiles to outputs.
+    settings : Settings
+    picture : Piecewise
+    threshold : float
+        The score to reach, above 0 and below 1.
+    overlap : float
+        Of two finds of a class whose boxes' IoU is larger, the one with the lower score goes.
+    limit : int
+        How many finds to give at most.
+    tile : int, default 64
+        Windows along a side of a tile, at most.
+    """
+    least = math.log(threshold / (1 - threshold))
+    parts = [_peaks(settings, level, least) for level in levels(net, settings, picture, tile)]
+    scores, boxes, classes, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
+    boxes = clip(boxes, *picture.shape[1:])
+    inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    scores, boxes, classes, windows = (each[inside] for each in (scores, boxes, classes, windows))
+    kept = non_maximum_suppression(boxes, scores, classes, overlap, limit)
+    finds = Finds(boxes[kept], 1 / (1 + np.exp(-scores[kept])), classes[kept], settings.class_names)
+    return Swept(finds, windows[kept])
+
+
+def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scores (n,), boxes (n, 4), classes (n,) and windows (n, 3) of a level's peaks."""
+    count = len(settings.class_names)
+    found = [highest(level.outputs[label], least, _MOST_PEAKS) for label in range(count)]
+    classes = np.repeat(np.arange(count), [len(rows) for rows, _ in found])
+    rows, columns = (np.concatenate(each) for each in zip(*found, strict=True))
+    scores = level.outputs[classes, rows, columns].astype(np.float64)
+    across, down, wide, high = level.outputs[count:, rows, columns].astype(np.float64)
+    x, y = centres(settings, rows, columns)
+    centre = np.stack((x + LONGER_SIDE * across, y + LONGER_SIDE * down), axis=1)
+    logarithms = np.clip(np.stack((wide, high), axis=1), -_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)
+    half = np.exp(logarithms) * settings.object_size[::-1] / 2
+    boxes = np.concatenate((centre - half, centre + half), axis=1) * level.span
+    windows = np.stack((x * level.span, y * level.span, np.full(len(x), level.span)), axis=1)
+    return scores, boxes, classes, windows

@@ -1,0 +1,174 @@
+"""Teaching: windows of objects and of background, and now and then a sweep of the scenes for what is wrongly found.
+
+Given settings and scenes; hands on a network that has learned, and what was done for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from wimmel import nn
+from wimmel.detection.finds import Scene
+from wimmel.detection.learned.network import loss_of, network
+from wimmel.detection.learned.pyramid import WholePicture
+from wimmel.detection.learned.samples import Grounds, batch
+from wimmel.detection.learned.settings import Settings
+from wimmel.detection.learned.sweep import sweep
+from wimmel.detection.metrics import average_precision, recall_at
+from wimmel.functional import random_key
+from wimmel.train import optim, schedules
+from wimmel.train.step import TrainingStep
+
+PROPOSALS = (1, 10, 100)
+"""Numbers of finds among which a report looks for the objects."""
+
+FAINT = 0.005
+"""The score from which on finds are judged: a low one, since what is ranked need not be probable."""
+
+OVERLAP = 0.4
+"""Of two finds of a class whose boxes' IoU is larger, the one with the lower score goes, unless asked otherwise."""
+
+_FIRST_ROUND, _LAST_ROUND = 0.12, 0.85
+_MOST_WRONG = 60
+_CLIP_NORM = 10.0
+
+
+class Progress(NamedTuple):
+    """How far teaching is: steps done of all, the latest losses' mean, and how many wrong finds are remembered."""
+
+    step: int
+    steps: int
+    loss: float
+    wrong: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was done to teach a detector.
+
+    Attributes
+    ----------
+    scenes, objects : int
+        Scenes learned from, and objects in them.
+    steps : int
+    wrong_finds : tuple of int
+        For each sweep of the scenes how many wrong finds were remembered after it.
+    losses : tuple of float
+        Mean losses of tenths of the steps, or of single steps where there are fewer.
+    held_out : int
+        Scenes that were kept back, and are what the following says.
+    average_precision : float or None
+        At an IoU of 0.5; None if nothing was held out, or no object is in it.
+    recalls : dict of int to float
+        The share of held-out objects that are among so many best finds of their scene.
+    """
+
+    scenes: int
+    objects: int
+    steps: int
+    wrong_finds: tuple[int, ...]
+    losses: tuple[float, ...]
+    held_out: int = 0
+    average_precision: float | None = None
+    recalls: dict[int, float] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The report in what JSON can hold."""
+        recalls = None if self.recalls is None else {str(count): share for count, share in self.recalls.items()}
+        lists = {"wrong_finds": list(self.wrong_finds), "losses": list(self.losses), "recalls": recalls}
+        return {**asdict(self), **lists}
+
+    def __str__(self) -> str:
+        losses = f"loss {self.losses[0]:.3f} at first, {self.losses[-1]:.3f} at last"
+        done = f"Learned from {self.objects:,} objects in {self.scenes:,} scenes in {self.steps:,} steps ({losses})."
+        if self.wrong_finds:
+            done += f" {self.wrong_finds[-1]:,} wrong finds were learned from too."
+        if not self.held_out:
+            return f"{done} No scene was held out, so how well it finds is not known."
+        if self.average_precision is None or self.recalls is None:
+            return f"{done} {self.held_out:,} scenes were held out, but no object is in them."
+        recalls = ", ".join(f"{share:.0%} among {count}" for count, share in self.recalls.items())
+        return (
+            f"{done} On {self.held_out:,} held-out scenes: average precision {self.average_precision:.3f}; "
+            f"of the objects are among a scene's best finds: {recalls}."
+        )
+
+
+def teach(
+    settings: Settings,
+    scenes: Sequence[Scene],
+    held_out: Sequence[Scene] = (),
+    progress: Callable[[Progress], object] | None = None,
+) -> tuple[nn.Sequential, Report]:
+    """A network taught to find the scenes' objects; the same settings and scenes give the same bits.
+
+    Raises
+    ------
+    ValueError
+        If a number overflowed, such as by too high a learning rate.
+    OSError, ImageError
+        If a picture cannot be read.
+    """
+    grounds = Grounds.of(settings, scenes)
+    net = network(settings).initialize(settings.seed)
+    step = TrainingStep(net, optim.Adam(settings.learning_rate), loss_of(settings), clip_norm=_CLIP_NORM)
+    schedule = schedules.OneCycle(settings.learning_rate, settings.steps, rise=0.1)
+    rounds, key = _rounds(settings), random_key(settings.seed)
+    wrong, swept, losses, counts = np.zeros((0, 4)), 0, [], []
+    for number in range(settings.steps):
+        if number in rounds:
+            wrong, swept = _with_wrong_finds(net, grounds, wrong, swept)
+            counts.append(len(wrong))
+        outcome = step(*batch(grounds, wrong, number), schedule(number), key)
+        if not outcome.finite:
+            raise ValueError(
+                f"In step {number + 1} of teaching a number was not finite; a learning_rate below "
+                f"{settings.learning_rate:g} helps."
+            )
+        losses.append(outcome.loss)
+        if progress is not None:
+            progress(Progress(number + 1, settings.steps, float(np.mean(losses[-20:])), len(wrong)))
+    tenths = [float(np.mean(part)) for part in np.array_split(np.array(losses), min(10, len(losses)))]
+    report = Report(len(scenes), len(grounds.boxes), settings.steps, tuple(counts), tuple(tenths))
+    return net, report if not held_out else _judged(net, settings, report, held_out)
+
+
+def _rounds(settings: Settings) -> set[int]:
+    """The steps before which the scenes are swept."""
+    parts = np.linspace(_FIRST_ROUND, _LAST_ROUND, settings.rounds)
+    return {int(part * settings.steps) for part in parts}
+
+
+def _with_wrong_finds(net: nn.Sequential, grounds: Grounds, wrong: np.ndarray, swept: int) -> tuple[np.ndarray, int]:
+    """What was wrongly found so far and in the next scenes, the newest last; and how many scenes were swept so far."""
+    settings, pixels, begun = grounds.settings, 0, swept
+    found = [wrong]
+    while pixels < settings.swept_pixels and swept - begun < len(grounds.scenes):
+        scene = swept % len(grounds.scenes)
+        picture = grounds.pictures[scene]
+        finds, windows = sweep(net, settings, picture, FAINT, OVERLAP, 2 * _MOST_WRONG)
+        errors = windows[grounds.shows_background(scene, finds.boxes)][:_MOST_WRONG]
+        found.append(np.column_stack((np.full(len(errors), scene), errors)))
+        pixels += picture.shape[1] * picture.shape[2]
+        swept += 1
+    together = np.concatenate(found)
+    _, first = np.unique(together[::-1], axis=0, return_index=True)
+    newest = np.sort(len(together) - 1 - first)
+    return together[newest][-settings.kept :] if settings.kept else together[:0], swept
+
+
+def _judged(net: nn.Sequential, settings: Settings, report: Report, scenes: Sequence[Scene]) -> Report:
+    """The report with how well the network finds what is in other scenes."""
+    found = []
+    for scene in scenes:
+        picture = WholePicture(scene.pixels(settings.channels))
+        found.append(sweep(net, settings, picture, FAINT, OVERLAP, max(PROPOSALS)).finds)
+    done = asdict(report) | {"held_out": len(scenes)}
+    if any((~scene.crowd).any() for scene in scenes):
+        done["average_precision"] = average_precision(found, scenes)
+        done["recalls"] = {count: recall_at(found, scenes, count) for count in PROPOSALS}
+    return Report(**done)

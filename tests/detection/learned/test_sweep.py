@@ -1,0 +1,124 @@
+"""The sweep in tiles gives what the network says about the whole picture at once."""
+
+import math
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from wimmel.detection import Piecewise
+from wimmel.detection.learned.network import network, window_size
+from wimmel.detection.learned.pyramid import WholePicture, piece_of_level
+from wimmel.detection.learned.settings import Settings
+from wimmel.detection.learned.sweep import centres, levels, sweep
+
+AWKWARD = ((61, 83), (8, 130), (113, 7), (200, 64), (1, 1))
+
+
+def small(channels=3, size=(40.0, 26.0), spans=(0.7109375, 1.0, 1.84765625), classes=("one", "other")):
+    return Settings(classes, channels, size, spans, widths=(4, 5, 6, 7, 8))
+
+
+def random_picture(rows, columns, channels=3):
+    return np.random.default_rng(rows * columns).integers(0, 256, (channels, rows, columns)).astype(np.uint8)
+
+
+def whole_level(picture, span):
+    """The level as Pillow makes it from the whole picture, across and then down."""
+    rows, columns = math.floor(picture.shape[1] / span), math.floor(picture.shape[2] / span)
+    image = Image.fromarray(picture.transpose(1, 2, 0))
+    bilinear, high = Image.Resampling.BILINEAR, image.height
+    level = image.resize((columns, high), bilinear, box=(0, 0, columns * span, high))
+    level = level.resize((columns, rows), bilinear, box=(0, 0, columns, rows * span))
+    return (np.asarray(level).transpose(2, 0, 1).astype(np.float32) - 127.5) / 64
+
+
+class Counted:
+    """A picture in pieces that remembers the largest piece it was asked for."""
+
+    def __init__(self, pixels):
+        self.pixels, self.largest = pixels, 0
+
+    @property
+    def shape(self):
+        return self.pixels.shape
+
+    def piece(self, top, left, bottom, right):
+        assert 0 <= top < bottom <= self.shape[1] and 0 <= left < right <= self.shape[2]
+        self.largest = max(self.largest, (bottom - top) * (right - left))
+        return self.pixels[:, top:bottom, left:right].copy()
+
+
+@pytest.mark.parametrize("tile", [3, 5, 16, 64])
+@pytest.mark.parametrize("size", AWKWARD)
+def test_tiled_scores_are_those_of_the_untiled_sweep(size, tile):
+    settings, picture = small(), random_picture(*size)
+    net = network(settings).initialize(3)
+    field = window_size(settings)
+    for level in levels(net, settings, WholePicture(picture), tile):
+        try:
+            whole = whole_level(picture, level.span)
+        except ValueError:  # no pixel at all at this size
+            assert level.outputs.shape[1:] == (size[0] // level.span // 8 + 1, size[1] // level.span // 8 + 1)
+            continue
+        rows, columns = (side // 8 + 1 for side in whole.shape[1:])
+        ends = [8 * (count - 1) + side - side // 2 - have for count, side, have in
+                zip((rows, columns), field, whole.shape[1:], strict=True)]  # fmt: skip
+        frame = ((0, 0), *((side // 2, max(end, 0)) for side, end in zip(field, ends, strict=True)))
+        expected = net(np.pad(whole, frame)[np.newaxis])[0, :, :rows, :columns]
+        assert level.outputs.shape == (6, rows, columns)
+        np.testing.assert_allclose(level.outputs, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", AWKWARD[:4])
+def test_boxes_do_not_depend_on_the_tiles(size):
+    settings, picture = small(), WholePicture(random_picture(*size))
+    net = network(settings).initialize(3)
+    one, other = (sweep(net, settings, picture, 0.4, 0.4, 50, tile).finds for tile in (64, 4))
+    assert len(one) > 0
+    np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
+    assert (one.classes == other.classes).all()
+
+
+@pytest.mark.parametrize("span", [0.28125, 1.0, 1.00390625, 3.51953125])
+def test_a_piece_of_a_level_has_the_bits_of_the_whole(span):
+    picture = random_picture(90, 140)
+    whole = whole_level(picture, span)
+    rows, columns = whole.shape[1:]
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        top, left = int(rng.integers(0, rows)), int(rng.integers(0, columns))
+        bottom, right = int(rng.integers(top, rows)) + 1, int(rng.integers(left, columns)) + 1
+        piece = piece_of_level(WholePicture(picture), span, top, left, bottom, right)
+        np.testing.assert_array_equal(piece, whole[:, top:bottom, left:right])
+
+
+def test_only_pieces_of_a_tiles_size_are_read():
+    settings, picture = small(spans=(1.0, 2.0)), Counted(random_picture(400, 600))
+    assert isinstance(picture, Piecewise)
+    net = network(settings).initialize(0)
+    sweep(net, settings, picture, 0.5, 0.4, 10, tile=8)
+    rows, columns = (8 * 7 + side for side in window_size(settings))
+    assert picture.largest <= (2 * rows + 6) * (2 * columns + 6)
+
+
+def test_a_score_belongs_to_the_window_around_its_centre():
+    settings = small(channels=1, spans=(1.0,))
+    rows, columns = window_size(settings)
+    net = network(settings).initialize(0)
+    plain = np.full((1, 160, 180), 128, np.uint8)
+    [before] = levels(net, settings, WholePicture(plain))
+    x, y = centres(settings, np.array([9]), np.array([11]))
+    # the window of row 9 and column 11 changes, and only its pixels
+    changed = plain.copy()
+    top, left = int(y[0] - rows / 2), int(x[0] - columns / 2)
+    changed[0, top : top + rows, left : left + columns] = 255
+    [after] = levels(net, settings, WholePicture(changed))
+    seen = np.argwhere((before.outputs != after.outputs).any(axis=0))
+    np.testing.assert_allclose(seen.min(axis=0) + seen.max(axis=0), (18, 22))
+    edge = plain.copy()
+    edge[0, :top] = edge[0, top + rows :] = 255
+    edge[0, :, :left] = edge[0, :, left + columns :] = 255
+    [beside] = levels(net, settings, WholePicture(edge))
+    np.testing.assert_allclose(beside.outputs[:, 9, 11], before.outputs[:, 9, 11], atol=1e-6)
