@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "find", "inspect", "bench")
+COMMANDS = ("demo", "train", "evaluate", "predict", "teach", "find", "inspect", "bench")
 
 
 def test_the_commands_are_listed(wimmel):

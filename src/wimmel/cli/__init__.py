@@ -1,4 +1,5 @@
-"""The command line: `wimmel demo`, `train`, `evaluate`, `predict`, `find`, `inspect` and `bench`, one file for each.
+"""The command line: `wimmel demo`, `train`, `evaluate`, `predict`, `teach`, `find`, `inspect` and `bench`, one
+file for each.
 
 Loading this loads next to nothing, so that Ctrl-C while the rest is loaded ends in a sentence too.
 """

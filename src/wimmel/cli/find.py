@@ -1,4 +1,4 @@
-"""`wimmel find`: where something is in pictures, given one picture of it."""
+"""`wimmel find`: where something is in pictures, given one picture of it or a detector that was taught."""
 
 from __future__ import annotations
 
@@ -10,15 +10,29 @@ import typer
 from wimmel.cli.failures import FAILED, complain
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wimmel.detection import Finder, Finds
 
+_DETECTOR = ".safetensors"
 _FORMATS = {"json": "found.json", "csv": "found.csv", "coco": "found.json"}
 
 
 class Searched(NamedTuple):
-    """Finds by picture, sizes (rows, columns) of the pictures, and those that could not be searched with the reason."""
+    """What a search gave, by picture.
+
+    Attributes
+    ----------
+    found : dict of str to Finds
+    heats : dict of str to float32 array (rows, columns)
+        A detector's probabilities for every place; empty for a template.
+    sizes : dict of str to (rows, columns)
+    failed : list of (str, str)
+        Pictures that could not be searched, with the reason.
+    """
 
     found: dict[str, Finds]
+    heats: dict[str, np.ndarray]
     sizes: dict[str, tuple[int, int]]
     failed: list[tuple[str, str]]
 
@@ -27,7 +41,8 @@ def find(
     what: Annotated[
         Path,
         typer.Argument(
-            help="A picture of what is looked for, cut out tightly; what is transparent does not count.",
+            help="A picture of what is looked for, cut out tightly, of which what is transparent does not count; "
+            "or a detector of wimmel teach (.safetensors).",
             show_default=False,
         ),
     ],
@@ -36,14 +51,34 @@ def find(
     ],
     scale: Annotated[
         list[float] | None,
-        typer.Option(min=0.01, help="How large, in parts of its size; may be given several times.", show_default="1"),
+        typer.Option(
+            min=0.01,
+            help="How large, in parts of the picture's size; may be given several times.",
+            show_default="1",
+        ),
     ] = None,
     angle: Annotated[
         list[float] | None,
         typer.Option(help="How far turned, in degrees anticlockwise; may be given several times.", show_default="0"),
     ] = None,
-    threshold: Annotated[float, typer.Option(min=0.01, max=1, help="The correlation to reach, up to 1.")] = 0.7,
-    overlap: Annotated[float, typer.Option(min=0, max=1, help="Of boxes whose IoU is larger, the best is kept.")] = 0.3,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            max=1,
+            help="The score to reach: a picture's correlation, a detector's probability.",
+            show_default="0.7 for a picture, 0.5 for a detector",
+        ),
+    ] = None,
+    overlap: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="Of boxes whose IoU is larger, the best is kept.",
+            show_default="0.3 for a picture, 0.4 for a detector",
+        ),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to find in each picture at most.")] = 100,
     output: Annotated[
         Path | None,
@@ -52,29 +87,30 @@ def find(
     format: Annotated[str, typer.Option(help="Of the boxes in that folder: json, csv or coco.")] = "json",
     json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output, and nothing else.")] = False,
 ) -> None:
-    """Find something in pictures, given one picture of it.
+    """Find something in pictures, given one picture of it, or a detector that learned from many.
 
-    It is found where it looks the same, up to brightness and contrast, at the scales and angles asked for. Pictures
-    that cannot be read are listed; the others are searched all the same, and the exit code is 1.
+    By one picture it is found where it looks the same, up to brightness and contrast, at the scales and angles asked
+    for; a detector of wimmel teach knows the sizes it has seen. Pictures that cannot be read are listed; the others are
+    searched all the same, and the exit code is 1.
 
     \b
     [bold]Examples[/bold]
       wimmel find waldo.png scene.jpg
+      wimmel find waldo.safetensors scenes/ -o found
       wimmel find logo.png photos/ --scale 0.5 --scale 1 --scale 2 -o found
       wimmel find part.png 'boards/*.tif' --angle 0 --angle 90 --threshold 0.8 -o found --format csv
     """
     from wimmel.cli.outputs import made_folder
     from wimmel.cli.predict import found_pictures
     from wimmel.cli.screen import write_json
-    from wimmel.detection import Template
     from wimmel.report.canvas import counted
 
     if format not in _FORMATS:
         raise ValueError(f"there is no format {format!r} for boxes; the formats are {', '.join(_FORMATS)}")
-    template = Template(what, tuple(scale or (1.0,)), tuple(angle or (0.0,)), name=what.stem)  # type: ignore[arg-type]
+    finder = _finder(what, scale, angle)
     paths, missing = found_pictures(pictures)
     folder = None if output is None else made_folder(output)
-    searched = _search(template, paths, missing, {"threshold": threshold, "overlap": overlap, "limit": limit}, json)
+    searched = _search(finder, paths, missing, {"threshold": threshold, "overlap": overlap, "limit": limit}, json)
     if folder is not None and searched.found:
         _save(searched, folder, format)
     if json:
@@ -91,19 +127,38 @@ def find(
         typer.echo(f"Saved {folder}")
 
 
+def _finder(what: Path, scale: list[float] | None, angle: list[float] | None) -> Finder:
+    from wimmel.detection import Detector, Template
+
+    if what.suffix.lower() != _DETECTOR:
+        return Template(what, tuple(scale or (1.0,)), tuple(angle or (0.0,)), name=what.stem)  # type: ignore[arg-type]
+    if scale or angle:
+        raise ValueError("--scale and --angle belong to a picture; a detector knows the sizes it was taught")
+    return Detector.load(what)
+
+
 def _search(
-    finder: Finder, paths: list[Path], missing: list[tuple[str, str]], settings: dict[str, float | int], quiet: bool
+    finder: Finder,
+    paths: list[Path],
+    missing: list[tuple[str, str]],
+    settings: dict[str, float | int | None],
+    quiet: bool,
 ) -> Searched:
     from wimmel.cli.screen import Screen
+    from wimmel.detection import Detector
     from wimmel.files import ImageError, read_image_header
 
-    searched = Searched({}, {}, list(missing))
+    searched = Searched({}, {}, {}, list(missing))
     with Screen(quiet).bar("Searching", len(paths)) as bar:
         for number, path in enumerate(paths):
             bar.move(number, path.name)
             try:
                 header = read_image_header(path)
-                searched.found[str(path)] = finder.find(path, **settings)  # type: ignore[arg-type]
+                if isinstance(finder, Detector):
+                    found, _, searched.heats[str(path)] = finder.look(path, **settings)  # type: ignore[arg-type]
+                else:
+                    found = finder.find(path, **settings)  # type: ignore[arg-type]
+                searched.found[str(path)] = found
                 searched.sizes[str(path)] = (header.height, header.width)
             except ImageError as error:
                 searched.failed.append((str(path), error.reason))
@@ -113,17 +168,19 @@ def _search(
 
 
 def _save(searched: Searched, folder: Path, format: str) -> None:
-    from wimmel.detection import annotated, finds_picture, write_boxes
+    from wimmel.detection import annotated, finds_picture, heat_map, write_boxes
     from wimmel.files import write_image
 
     write_boxes(folder / _FORMATS[format], searched.found, format, searched.sizes)
-    taken: set[str] = set()
+    taken: set[tuple[str, str]] = set()
     for name, finds in searched.found.items():
         stem, number = Path(name).stem, 1
-        while (file := f"{stem}-found.png" if number == 1 else f"{stem}-found-{number}.png") in taken:
+        while (ending := ".png" if number == 1 else f"-{number}.png", stem) in taken:
             number += 1
-        taken.add(file)
-        write_image(folder / file, annotated(name, finds))
+        taken.add((ending, stem))
+        write_image(folder / f"{stem}-found{ending}", annotated(name, finds))
+        if name in searched.heats:
+            write_image(folder / f"{stem}-heat{ending}", heat_map(name, searched.heats[name], high=1.0))
     finds_picture({name: name for name in searched.found}, searched.found, folder / "finds.png")
 
 
@@ -132,9 +189,10 @@ def _document(what: Path, searched: Searched) -> dict[str, object]:
     for name, finds in searched.found.items():
         height, width = searched.sizes[name]
         boxes = [
-            {"score": round(float(score), 6), "box": [round(float(edge), 3) for edge in box],
+            {"class": finds.class_names[label], "score": round(float(score), 6),
+             "box": [round(float(edge), 3) for edge in box],
              **({} if pose is None else {"scale": float(pose[0]), "angle": float(pose[1])})}
-            for score, box, pose in zip(finds.scores, finds.boxes, _poses(finds), strict=True)
+            for label, score, box, pose in zip(finds.classes, finds.scores, finds.boxes, _poses(finds), strict=True)
         ]  # fmt: skip
         pictures.append({"picture": name, "width": width, "height": height, "boxes": boxes})
     failed = [{"picture": name, "reason": reason} for name, reason in searched.failed]
@@ -146,13 +204,16 @@ def _write_table(searched: Searched) -> None:
 
     if not searched.found:
         return
+    several = any(len(finds.class_names) > 1 for finds in searched.found.values())
     rows = []
     for name, finds in searched.found.items():
-        for score, box in zip(finds.scores, finds.boxes, strict=True):
-            rows.append((name, f"{score:.3f}", *(f"{edge:.1f}" for edge in box)))
+        for label, score, box in zip(finds.classes, finds.scores, finds.boxes, strict=True):
+            kind = (finds.class_names[label],) if several else ()
+            rows.append((name, *kind, f"{score:.3f}", *(f"{edge:.1f}" for edge in box)))
         if not len(finds):
-            rows.append((name, "nothing", "", "", "", ""))
-    Screen().table(("picture", "score", "left", "top", "right", "bottom"), rows, right=(1, 2, 3, 4, 5))
+            rows.append((name, *("",) * several, "nothing", "", "", "", ""))
+    headings = ("picture", *("class",) * several, "score", "left", "top", "right", "bottom")
+    Screen().table(headings, rows, right=range(len(headings) - 5, len(headings)))
 
 
 def _poses(finds: Finds) -> list:

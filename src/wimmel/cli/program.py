@@ -17,6 +17,7 @@ from wimmel.cli.failures import in_sentences
 from wimmel.cli.find import find
 from wimmel.cli.inspect import inspect
 from wimmel.cli.predict import predict
+from wimmel.cli.teach import teach
 from wimmel.cli.train import train
 
 __all__ = ["app"]
@@ -57,5 +58,5 @@ def _flowing(text: str) -> str:
     return "\n\n".join(p if p.startswith("\b") else p.replace("\n", " ") for p in paragraphs)
 
 
-for _command in (demo, train, evaluate, predict, find, inspect, bench):
+for _command in (demo, train, evaluate, predict, teach, find, inspect, bench):
     app.command(help=_flowing(_command.__doc__ or ""))(in_sentences(_command))

@@ -15,7 +15,7 @@ from wimmel.detection.boxes import (
 )
 from wimmel.detection.correlation import match_template
 from wimmel.detection.finds import Finds, Scene
-from wimmel.detection.learned import Detector, Piecewise, Progress, Report, Settings
+from wimmel.detection.learned import Detector, Piecewise, Progress, Report, Settings, Swept
 from wimmel.detection.metrics import (
     COCO_OVERLAPS,
     PrecisionRecall,
@@ -43,6 +43,7 @@ __all__ = [
     "Scene",
     "SceneSet",
     "Settings",
+    "Swept",
     "Template",
     "annotated",
     "areas",

@@ -81,7 +81,7 @@ def test_a_report_says_what_was_done_and_held_out(drawn):
     assert (report.scenes, report.objects, report.steps, report.held_out) == (3, 6, 12, 1)
     assert len(report.wrong_finds) == 3 and 0 <= report.average_precision <= 1
     assert set(report.recalls) == {1, 10, 100}
-    assert "On 1 held-out scenes" in str(report)
+    assert "On 1 scene held out" in str(report)
     assert [each.step for each in steps] == list(range(1, 13))
     assert "No scene was held out" in str(Detector(**(QUICK | {"steps": 2})).fit(scenes).report)
 
@@ -91,6 +91,16 @@ def test_mirror_images_are_learned_from_if_asked(drawn):
     settings = QUICK | {"steps": 2, "rounds": 1}
     plain, mirrored = (Detector(**settings, mirror=mirror).fit(scenes).net.state_dict() for mirror in (False, True))
     assert (plain["0.weight"] != mirrored["0.weight"]).any()
+
+
+def test_heat_is_high_where_objects_are_and_low_elsewhere(taught):
+    detector, scenes = taught
+    picture, boxes = scenes[0].picture[:, :109], scenes[0].boxes
+    finds, _, heat = detector.look(picture, threshold=0.3)
+    assert heat.shape == (14, 14) and 0 <= heat.min() < 0.1
+    places = np.argwhere(heat >= finds.scores.max() - 1e-6) + 0.5
+    [[left, top, right, bottom]] = finds.boxes[:1]
+    assert any(top < row * 109 / 14 < bottom and left < column * 8 < right for row, column in places), boxes
 
 
 def test_a_gray_picture_is_searched_by_a_detector_of_coloured_ones(taught):

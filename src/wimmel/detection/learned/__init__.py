@@ -3,6 +3,7 @@
 from wimmel.detection.learned.detector import Detector
 from wimmel.detection.learned.pyramid import Piecewise
 from wimmel.detection.learned.settings import Settings
+from wimmel.detection.learned.sweep import Swept
 from wimmel.detection.learned.teaching import Progress, Report
 
-__all__ = ["Detector", "Piecewise", "Progress", "Report", "Settings"]
+__all__ = ["Detector", "Piecewise", "Progress", "Report", "Settings", "Swept"]

@@ -16,7 +16,7 @@ from wimmel.detection.learned.examples import Pictures, as_scenes
 from wimmel.detection.learned.network import network
 from wimmel.detection.learned.pyramid import Piecewise, as_piecewise
 from wimmel.detection.learned.settings import Settings, settings_for
-from wimmel.detection.learned.sweep import sweep
+from wimmel.detection.learned.sweep import Swept, sweep
 from wimmel.detection.learned.teaching import OVERLAP, Progress, Report, teach
 from wimmel.files import read_image_header
 from wimmel.nn.saving import description
@@ -155,6 +155,23 @@ class Detector:
         OSError, ImageError
             If the picture's file cannot be read.
         """
+        return self.look(image, threshold=threshold, overlap=overlap, limit=limit).finds
+
+    def look(
+        self,
+        image: np.ndarray | str | os.PathLike[str] | Piecewise,
+        *,
+        threshold: float | None = None,
+        overlap: float | None = None,
+        limit: int | None = None,
+    ) -> Swept:
+        """What `find` finds, and beside it what the detector says about every place; takes and raises the same.
+
+        Returns
+        -------
+        Swept
+            With ``finds``, and ``heat`` (rows, columns), which `detection.heat_map` lays over the picture.
+        """
         settings, net = self._taught()
         least = 0.5 if threshold is None else threshold
         most = 100 if limit is None else limit
@@ -163,7 +180,7 @@ class Detector:
         if most < 1:
             raise ValueError(f"limit must be at least 1; got {limit!r}.")
         picture = as_piecewise(image, settings.channels)
-        return sweep(net, settings, picture, least, OVERLAP if overlap is None else overlap, most).finds
+        return sweep(net, settings, picture, least, OVERLAP if overlap is None else overlap, most)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the detector to a safetensors file, whole or not at all; it is a network's file too.

@@ -37,10 +37,21 @@ class Level(NamedTuple):
 
 
 class Swept(NamedTuple):
-    """Finds, best first; and for each its window: centre across and down in the picture's pixels, and span (n, 3)."""
+    """What a sweep finds, and what it says about every place.
+
+    Attributes
+    ----------
+    finds : Finds
+        Best first.
+    windows : float64 array (n, 3)
+        For each find the centre of its window, across and down in the picture's pixels, and what a pixel of it spans.
+    heat : float32 array (rows, columns)
+        The highest probability of any class, at any size, for cells that cover the picture evenly, about 8 pixels each.
+    """
 
     finds: Finds
     windows: np.ndarray
+    heat: np.ndarray
 
 
 def levels(net: Network, settings: Settings, picture: Piecewise, tile: int = TILE) -> Iterator[Level]:
@@ -100,14 +111,18 @@ def sweep(
         Windows along a side of a tile, at most.
     """
     least = math.log(threshold / (1 - threshold))
-    parts = [_peaks(settings, level, least) for level in levels(net, settings, picture, tile)]
+    heat = np.zeros([math.ceil(side / STRIDE) for side in picture.shape[1:]], np.float32)
+    parts = []
+    for level in levels(net, settings, picture, tile):
+        parts.append(_peaks(settings, level, least))
+        _add_heat(heat, level, settings, picture)
     scores, boxes, classes, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
     boxes = clip(boxes, *picture.shape[1:])
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     scores, boxes, classes, windows = (each[inside] for each in (scores, boxes, classes, windows))
     kept = non_maximum_suppression(boxes, scores, classes, overlap, limit)
     finds = Finds(boxes[kept], 1 / (1 + np.exp(-scores[kept])), classes[kept], settings.class_names)
-    return Swept(finds, windows[kept])
+    return Swept(finds, windows[kept], heat)
 
 
 def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -125,3 +140,23 @@ def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, 
     boxes = np.concatenate((centre - half, centre + half), axis=1) * level.span
     windows = np.stack((x * level.span, y * level.span, np.full(len(x), level.span)), axis=1)
     return scores, boxes, classes, windows
+
+
+def _add_heat(heat: np.ndarray, level: Level, settings: Settings, picture: Piecewise) -> None:
+    """Raises cells to what the level says there; where several of its windows fall into one, to the highest."""
+    scores = level.outputs[: len(settings.class_names)].max(axis=0)
+    probabilities = 1 / (1 + np.exp(-scores))
+    cell = [side / count for side, count in zip(picture.shape[1:], heat.shape, strict=True)]
+    window = STRIDE * level.span
+    if window >= max(cell):
+        rows, columns = (
+            np.minimum(((np.arange(count) + 0.5) * size / window).round().astype(int), most - 1)
+            for count, size, most in zip(heat.shape, cell, scores.shape, strict=True)
+        )
+        np.maximum(heat, probabilities[np.ix_(rows, columns)], out=heat)
+    else:
+        rows, columns = (
+            np.minimum((np.arange(count) * window / size).astype(int), most - 1)
+            for count, size, most in zip(scores.shape, cell, heat.shape, strict=True)
+        )
+        np.maximum.at(heat, np.ix_(rows, columns), probabilities)

@@ -20,6 +20,7 @@ from wimmel.detection.learned.settings import Settings
 from wimmel.detection.learned.sweep import sweep
 from wimmel.detection.metrics import average_precision, recall_at
 from wimmel.functional import random_key
+from wimmel.report.canvas import counted
 from wimmel.train import optim, schedules
 from wimmel.train.step import TrainingStep
 
@@ -84,16 +85,17 @@ class Report:
 
     def __str__(self) -> str:
         losses = f"loss {self.losses[0]:.3f} at first, {self.losses[-1]:.3f} at last"
-        done = f"Learned from {self.objects:,} objects in {self.scenes:,} scenes in {self.steps:,} steps ({losses})."
+        seen = f"{counted(self.objects, 'object')} in {counted(self.scenes, 'scene')}"
+        done = f"Learned from {seen} in {counted(self.steps, 'step')} ({losses})."
         if self.wrong_finds:
-            done += f" {self.wrong_finds[-1]:,} wrong finds were learned from too."
+            done += f" It learned from {counted(self.wrong_finds[-1], 'wrong find')} of its own too."
         if not self.held_out:
             return f"{done} No scene was held out, so how well it finds is not known."
         if self.average_precision is None or self.recalls is None:
-            return f"{done} {self.held_out:,} scenes were held out, but no object is in them."
+            return f"{done} In {counted(self.held_out, 'scene')} held out there is no object."
         recalls = ", ".join(f"{share:.0%} among {count}" for count, share in self.recalls.items())
         return (
-            f"{done} On {self.held_out:,} held-out scenes: average precision {self.average_precision:.3f}; "
+            f"{done} On {counted(self.held_out, 'scene')} held out: average precision {self.average_precision:.3f}; "
             f"of the objects are among a scene's best finds: {recalls}."
         )
 
@@ -150,7 +152,7 @@ def _with_wrong_finds(net: nn.Sequential, grounds: Grounds, wrong: np.ndarray, s
     while pixels < settings.swept_pixels and swept - begun < len(grounds.scenes):
         scene = swept % len(grounds.scenes)
         picture = grounds.pictures[scene]
-        finds, windows = sweep(net, settings, picture, FAINT, OVERLAP, 2 * _MOST_WRONG)
+        finds, windows, _ = sweep(net, settings, picture, FAINT, OVERLAP, 2 * _MOST_WRONG)
         errors = windows[grounds.shows_background(scene, finds.boxes)][:_MOST_WRONG]
         found.append(np.column_stack((np.full(len(errors), scene), errors)))
         pixels += picture.shape[1] * picture.shape[2]
