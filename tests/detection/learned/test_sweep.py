@@ -122,3 +122,13 @@ def test_a_score_belongs_to_the_window_around_its_centre():
     edge[0, :, :left] = edge[0, :, left + columns :] = 255
     [beside] = levels(net, settings, WholePicture(edge))
     np.testing.assert_allclose(beside.outputs[:, 9, 11], before.outputs[:, 9, 11], atol=1e-6)
+
+
+def test_scores_of_any_size_become_probabilities():
+    settings = small()
+    net = network(settings).initialize(3)
+    net.load_state_dict({name: 60 * array for name, array in net.state_dict().items()})
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        swept = sweep(net, settings, WholePicture(random_picture(90, 90)), 0.5, 0.4, 50)
+    assert len(swept.finds) > 0 and swept.finds.scores.max() == 1
+    assert 0 <= swept.heat.min() <= swept.heat.max() <= 1

@@ -118,7 +118,7 @@ def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, n
     hard = round(settings.hard * (count - objects)) if len(wrong) else 0
     classes = len(settings.class_names)
     draws = uniform(settings.seed, Purpose.WINDOWS, step, np.arange(count)[:, np.newaxis], np.arange(_DRAWS))
-    windows = np.empty((count, settings.channels, *window_size(settings)), np.float32)
+    seen = np.empty((count, settings.channels, *window_size(settings)), np.uint8)
     targets = np.zeros((count, classes + OFFSETS), np.float32)
     for place, drawn in enumerate(draws):
         if place < objects:
@@ -128,10 +128,11 @@ def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, n
             scene, window = _on_wrong_find(settings, wrong, drawn)
         else:
             scene, window = _on_background(grounds, step, place)
-        windows[place] = scaled(grounds.cut(scene, *window))
+        seen[place] = grounds.cut(scene, *window)
         if settings.mirror and drawn[7] < 0.5:
-            windows[place] = windows[place, :, :, ::-1].copy()
+            seen[place] = seen[place, :, :, ::-1].copy()
             targets[place, classes] *= -1
+    windows = scaled(seen)
     spread = 2 * draws[:, 5:7, np.newaxis, np.newaxis] - 1
     windows *= np.exp(settings.contrast * spread[:, :1]).astype(np.float32)
     windows += (settings.brightness * spread[:, 1:]).astype(np.float32)

@@ -121,7 +121,7 @@ def sweep(
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     scores, boxes, classes, windows = (each[inside] for each in (scores, boxes, classes, windows))
     kept = non_maximum_suppression(boxes, scores, classes, overlap, limit)
-    finds = Finds(boxes[kept], 1 / (1 + np.exp(-scores[kept])), classes[kept], settings.class_names)
+    finds = Finds(boxes[kept], _probabilities(scores[kept]), classes[kept], settings.class_names)
     return Swept(finds, windows[kept], heat)
 
 
@@ -145,7 +145,7 @@ def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, 
 def _add_heat(heat: np.ndarray, level: Level, settings: Settings, picture: Piecewise) -> None:
     """Raises cells to what the level says there; where several of its windows fall into one, to the highest."""
     scores = level.outputs[: len(settings.class_names)].max(axis=0)
-    probabilities = 1 / (1 + np.exp(-scores))
+    probabilities = _probabilities(scores)
     cell = [side / count for side, count in zip(picture.shape[1:], heat.shape, strict=True)]
     window = STRIDE * level.span
     if window >= max(cell):
@@ -160,3 +160,8 @@ def _add_heat(heat: np.ndarray, level: Level, settings: Settings, picture: Piece
             for count, size, most in zip(scores.shape, cell, heat.shape, strict=True)
         )
         np.maximum.at(heat, np.ix_(rows, columns), probabilities)
+
+
+def _probabilities(scores: np.ndarray) -> np.ndarray:
+    """The logistic function, without overflow."""
+    return np.exp(-np.logaddexp(0, -scores))

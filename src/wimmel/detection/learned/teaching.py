@@ -6,6 +6,7 @@ Given settings and scenes; hands on a network that has learned, and what was don
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
@@ -121,19 +122,25 @@ def teach(
     schedule = schedules.OneCycle(settings.learning_rate, settings.steps, rise=0.1)
     rounds, key = _rounds(settings), random_key(settings.seed)
     wrong, swept, losses, counts = np.zeros((0, 4)), 0, [], []
-    for number in range(settings.steps):
-        if number in rounds:
-            wrong, swept = _with_wrong_finds(net, grounds, wrong, swept)
-            counts.append(len(wrong))
-        outcome = step(*batch(grounds, wrong, number), schedule(number), key)
-        if not outcome.finite:
-            raise ValueError(
-                f"In step {number + 1} of teaching a number was not finite; a learning_rate below "
-                f"{settings.learning_rate:g} helps."
-            )
-        losses.append(outcome.loss)
-        if progress is not None:
-            progress(Progress(number + 1, settings.steps, float(np.mean(losses[-20:])), len(wrong)))
+    with ThreadPoolExecutor(1) as ahead:  # the next batch is cut while a step runs
+        following = ahead.submit(batch, grounds, wrong, 0)
+        for number in range(settings.steps):
+            if number in rounds:
+                wrong, swept = _with_wrong_finds(net, grounds, wrong, swept)
+                counts.append(len(wrong))
+                following = ahead.submit(batch, grounds, wrong, number)
+            windows, targets = following.result()
+            if number + 1 < settings.steps and number + 1 not in rounds:
+                following = ahead.submit(batch, grounds, wrong, number + 1)
+            outcome = step(windows, targets, schedule(number), key)
+            if not outcome.finite:
+                raise ValueError(
+                    f"In step {number + 1} of teaching a number was not finite; a learning_rate below "
+                    f"{settings.learning_rate:g} helps."
+                )
+            losses.append(outcome.loss)
+            if progress is not None:
+                progress(Progress(number + 1, settings.steps, float(np.mean(losses[-20:])), len(wrong)))
     tenths = [float(np.mean(part)) for part in np.array_split(np.array(losses), min(10, len(losses)))]
     report = Report(len(scenes), len(grounds.boxes), settings.steps, tuple(counts), tuple(tenths))
     return net, report if not held_out else _judged(net, settings, report, held_out)
