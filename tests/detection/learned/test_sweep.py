@@ -124,11 +124,14 @@ def test_a_score_belongs_to_the_window_around_its_centre():
     np.testing.assert_allclose(beside.outputs[:, 9, 11], before.outputs[:, 9, 11], atol=1e-6)
 
 
-def test_scores_of_any_size_become_probabilities():
-    settings = small()
+@pytest.mark.parametrize("score", [-3e4, -200.0, 200.0, 3e4])
+def test_scores_of_any_size_become_probabilities(score):
+    settings = small(classes=("one",))
     net = network(settings).initialize(3)
-    net.load_state_dict({name: 60 * array for name, array in net.state_dict().items()})
+    bias = np.zeros(5, np.float32)
+    bias[0] = score
+    net.load_state_dict(net.state_dict() | {"12.bias": bias})
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         swept = sweep(net, settings, WholePicture(random_picture(90, 90)), 0.5, 0.4, 50)
-    assert len(swept.finds) > 0 and swept.finds.scores.max() == 1
-    assert 0 <= swept.heat.min() <= swept.heat.max() <= 1
+    assert (len(swept.finds) > 0) == (score > 0)
+    np.testing.assert_allclose(swept.heat, float(score > 0), atol=1e-6)
