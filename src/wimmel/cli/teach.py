@@ -31,7 +31,7 @@ def teach(
     output: Annotated[Path, typer.Option("--output", "-o", help="The detector's file to write.")] = Path(
         "detector.safetensors"
     ),
-    steps: Annotated[int, typer.Option(min=1, help="How long to learn; 1,000 take about a minute.")] = _STEPS,
+    steps: Annotated[int, typer.Option(min=1, help="How long to learn; 1,000 take about half a minute.")] = _STEPS,
     mirror: Annotated[bool, typer.Option("--mirror", help="Mirrored things are such things too.")] = False,
     validation: Annotated[
         float | None,

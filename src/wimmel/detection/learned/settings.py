@@ -69,7 +69,7 @@ class Settings:
     spans: tuple[float, ...]
     widths: tuple[int, int, int, int, int] = (16, 24, 48, 64, 96)
     steps: int = 4000
-    batch_size: int = 128
+    batch_size: int = 64
     positives: float = 0.25
     hard: float = 0.75
     rounds: int = 6
