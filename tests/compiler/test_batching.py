@@ -88,6 +88,20 @@ def test_networks_give_the_same_bits_however_they_are_cut(
 
 
 @pytest.mark.parametrize("seed", range(6))
+def test_convolutions_that_pool_give_the_same_bits_however_they_are_cut(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def function(x: Tensor, first: Tensor, second: Tensor) -> Tensor:
+        y = max_pool2d(p.maximum(conv2d(x, first, padding=1), 0), 2)
+        return max_pool2d(p.tanh(conv2d(y, second, padding=1)), (1, 2))
+
+    random = np.random.default_rng(seed)
+    shapes = ((7, 3, 12, 14), (8, 3, 3, 3), (24, 8, 3, 3))
+    values = [random.standard_normal(shape).astype(np.float32) for shape in shapes]
+    assert check_cut(trace(function, *values).graph, values, seed, monkeypatch) > 0
+
+
+@pytest.mark.parametrize("seed", range(6))
 def test_training_steps_give_the_same_bits_however_they_are_cut(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     values = arrays(8)  # as many pictures as channels: weights look like batches, too
 
