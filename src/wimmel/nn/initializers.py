@@ -1,4 +1,4 @@
-"""First values of parameters: functions from a shape and a random generator to an array.
+"""First values of parameters: functions from a shape and a random generator to a new array.
 
 fan_in is the number of inputs that one output sums over, fan_out the number of outputs that one input reaches. All are
 partial applications of plain functions, so that networks can be pickled.
@@ -13,6 +13,9 @@ from operator import itemgetter
 from typing import TypeAlias
 
 import numpy as np
+
+PIECE = 1 << 14
+"""Numbers that are drawn at once."""
 
 Shape: TypeAlias = tuple[int, ...]
 Initializer: TypeAlias = Callable[[Shape, np.random.Generator], np.ndarray]
@@ -109,11 +112,21 @@ def _constant(value: float, shape: Shape, generator: np.random.Generator) -> np.
 
 
 def _uniform(bound: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
-    return generator.uniform(-bound, bound, shape)
+    return _in_pieces(partial(generator.uniform, -bound, bound), shape)
 
 
 def _normal(deviation: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
-    return generator.normal(0, deviation, shape)
+    return _in_pieces(partial(generator.normal, 0, deviation), shape)
+
+
+def _in_pieces(draw: Callable[[int], np.ndarray], shape: Shape) -> np.ndarray:
+    """So many draws, which are of float64, as float32: never is there much more memory in use than these need."""
+    drawn = np.empty(shape, np.float32)
+    row = drawn.reshape(-1)
+    for start in range(0, drawn.size, PIECE):
+        piece = row[start : start + PIECE]
+        piece[:] = draw(piece.size)
+    return drawn
 
 
 def _fan_in_uniform(fan_in: int | None, shape: Shape, generator: np.random.Generator) -> np.ndarray:

@@ -48,7 +48,9 @@ class Drawn:
     initializer: Initializer
 
     def draw(self, generator: np.random.Generator, dtype: Any = np.float32) -> np.ndarray:
-        return own_copy(self.initializer(self.shape, generator), dtype)
+        value = np.asarray(self.initializer(self.shape, generator), dtype=dtype, order="C")
+        value.flags.writeable = False
+        return value
 
 
 @dataclass(frozen=True)
