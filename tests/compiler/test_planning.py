@@ -72,6 +72,20 @@ def test_weights_are_packed_beforehand() -> None:
     check(traced.graph, values, stable=frozenset(range(1, count)))
 
 
+def test_what_preparations_hand_on_among_themselves_is_not_kept() -> None:
+    net = wm.nn.Sequential(*[wm.nn.Conv2d(64, 64, 3, padding=1) for _ in range(2)]).initialize(0)
+    x = np.random.default_rng(0).standard_normal((1, 64, 30, 30)).astype(np.float32)
+    traced = trace(net, x)
+    program = compiled(traced.graph, KNOWN["avx512"], frozenset(range(1, len(traced.graph.inputs))), "fast")
+    assert {step.label for step in program.preparations} == {"pack", "transform weights"}
+    read = {buffer for step in program.steps for buffer in step.buffers}
+    assert program.kept.keys() <= read
+    assert program.passing
+    assert not program.passing.keys() & (read | program.kept.keys())
+    assert program.passing_bytes < program.kept_bytes / 4  # the packed weights of one layer after another
+    np.testing.assert_allclose(net(x), wm.compile(net, backend="reference")(x), rtol=1e-3, atol=1e-4)
+
+
 def test_a_matrix_given_at_every_call_is_packed_for_many_rows_alone() -> None:
     x, w = np.ones((2, 300), np.float32), np.ones((200, 300), np.float32)
     graph = trace(wm.functional.linear, x, w).graph

@@ -33,6 +33,15 @@ def test_distributions(name):
     assert stats.kstest(drawn, expected.cdf).pvalue > 0.001
 
 
+@pytest.mark.parametrize("shape", [(7,), (300, 200), (1 << 14, 3)])
+def test_draws_are_the_generators_own_in_float32(shape):
+    for initializer, method in ((initializers.uniform(0.5), "uniform"), (initializers.normal(2.0), "normal")):
+        drawn = initializer(shape, np.random.default_rng(3))
+        expected = getattr(np.random.default_rng(3), method)(*(-0.5, 0.5) if method == "uniform" else (0, 2.0), shape)
+        assert drawn.dtype == np.float32
+        assert np.array_equal(drawn, expected.astype(np.float32))
+
+
 @pytest.mark.parametrize("shape", [(4, 9), (9, 4), (6, 2, 3, 3)])
 def test_orthogonal_rows_or_columns(shape):
     matrix = initializers.orthogonal(2.0)(shape, np.random.default_rng(0)).reshape(shape[0], -1)

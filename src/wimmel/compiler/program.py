@@ -33,8 +33,11 @@ class Program:
         Where each scratch buffer begins, in bytes; buffers that are not needed at the same time overlap.
     arena_bytes : int
     kept : dict of Buffer to int
-        The same for buffers that preparations write; they live as long as the program.
+        The same for buffers that preparations write and other steps read; they live as long as the program.
     kept_bytes : int
+    passing : dict of Buffer to int
+        The same for buffers that only preparations need, while they run.
+    passing_bytes : int
     stable : frozenset of int
         Positions of the inputs that preparations may depend on: their arrays are replaced, never written to.
     status : Buffer
@@ -52,6 +55,8 @@ class Program:
     arena_bytes: int
     kept: dict[Buffer, int]
     kept_bytes: int
+    passing: dict[Buffer, int]
+    passing_bytes: int
     stable: frozenset[int]
     status: Buffer
 
@@ -86,11 +91,13 @@ def assembled(
     prepared = _prepared_buffers(steps, {inputs[number] for number in stable}, set(constants))
     preparations = [step for step in steps if prepared.issuperset(_lasting(step.written))]
     remaining = [step for step in steps if not prepared.issuperset(_lasting(step.written))]
-    kept, kept_bytes = overlaid(preparations, keep=True)
+    needed = {buffer for step in remaining for buffer in step.buffers}
+    kept, kept_bytes = overlaid(preparations, keep=True, without=prepared - needed)
+    passing, passing_bytes = overlaid(preparations, without=needed)
     arena, arena_bytes = overlaid(remaining, without=prepared)
     return Program(
         target, tuple(remaining), tuple(preparations), tuple(inputs), tuple(outputs), tuple(output_shapes), constants,
-        arena, arena_bytes, kept, kept_bytes, stable, status,
+        arena, arena_bytes, kept, kept_bytes, passing, passing_bytes, stable, status,
     )  # fmt: skip
 
 

@@ -78,7 +78,7 @@ v3 = multiply(v1, v2) : float32; gives v3
         program = self._program
         lines = [f"arena {program.arena_bytes:,} bytes, kept {program.kept_bytes:,} bytes"]
         lines[0] += f", for each thread {program.thread_bytes:,} bytes" if program.thread_bytes else ""
-        for title, places in (("kept", program.kept), ("arena", program.arena)):
+        for title, places in (("kept", program.kept), ("passing", program.passing), ("arena", program.arena)):
             for buffer, offset in sorted(places.items(), key=lambda item: item[1]):
                 lines.append(f"{title} {offset:>10} + {buffer.bytes:<10} {buffer.dtype} {buffer.name}".rstrip())
         return "\n".join(lines)

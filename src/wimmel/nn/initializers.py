@@ -112,11 +112,11 @@ def _constant(value: float, shape: Shape, generator: np.random.Generator) -> np.
 
 
 def _uniform(bound: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
-    return _in_pieces(partial(generator.uniform, -bound, bound), shape)
+    return _in_pieces(lambda count: generator.uniform(-bound, bound, count), shape)
 
 
 def _normal(deviation: float, shape: Shape, generator: np.random.Generator) -> np.ndarray:
-    return _in_pieces(partial(generator.normal, 0, deviation), shape)
+    return _in_pieces(lambda count: generator.normal(0, deviation, count), shape)
 
 
 def _in_pieces(draw: Callable[[int], np.ndarray], shape: Shape) -> np.ndarray:

@@ -49,8 +49,9 @@ class Preparations:
         if not isinstance(argument, Place):
             return argument
         buffer, program = argument.buffer, self._program
-        if buffer in program.kept:
-            return "kept", program.kept[buffer], buffer.dtype, argument.offset
+        for role, places in (("kept", program.kept), ("passing", program.passing)):
+            if buffer in places:
+                return role, places[buffer], buffer.dtype, argument.offset
         if buffer in self._numbers:
             return "input", self._numbers[buffer], argument.offset
         if buffer in program.constants:

@@ -7,7 +7,7 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from operator import is_, itemgetter
@@ -71,11 +71,14 @@ class NativeRunner:
         # the arrays of a table: first those that are new at every call, so that one write binds them
         new = [*(program.inputs[place] for place, *_ in self._changing), *program.outputs]
         old = [program.inputs[place] for place in stable]
+        self._constants = {
+            buffer: np.require(array, buffer.dtype, ["C", "A"]) for buffer, array in program.constants.items()
+        }
         self._locations = self._located(new, old)
         self._new_count, self._array_count = len(new), len(new) + 1 + len(old)
         self._bind_new = struct.Struct(f"{len(new)}q").pack_into
         self._bind_old = struct.Struct(f"{1 + len(old)}q").pack_into
-        self._instances = self._instances_of(program.steps)
+        self._instances = self._instances_of(program.steps, program.arena, program.arena_bytes)
 
         self._preparations = Preparations(program)
         self._prepared: _Prepared | None = None
@@ -263,10 +266,10 @@ class NativeRunner:
     def _written(self, arrays: list[np.ndarray]) -> np.ndarray:
         """Fresh memory, written by the preparations: calls that are running still read the old one."""
         kept = aligned(self.program.kept_bytes)
-        steps = self.program.preparations
+        program, steps = self.program, self.program.preparations
         if steps:
             threads = min(get_num_threads(), max(step.tasks for step in steps))
-            instance = self._instances_of(steps).new(threads)
+            instance = self._instances_of(steps, program.passing, program.passing_bytes).new(threads)
             self._bind_prepared(instance, arrays, kept)
             self._workers.provide(threads - 1)
             if self._workers.run(instance.call, threads):
@@ -275,20 +278,22 @@ class NativeRunner:
 
     # memory
 
-    def _instances_of(self, steps: Sequence[Step]) -> Instances:
-        table = table_of(steps, self._kernels, self._locations, self._array_count, self._workers.address)
-        return Instances(table, self.program.arena_bytes, self.program.thread_bytes)
+    def _instances_of(self, steps: Sequence[Step], scratch: Mapping[Buffer, int], scratch_bytes: int) -> Instances:
+        program = self.program
+        locations = {
+            **self._locations,
+            **{buffer: (ARENA, begin) for buffer, begin in scratch.items()},
+            **dict.fromkeys(program.of_threads, (ARENA, scratch_bytes)),
+        }
+        table = table_of(steps, self._kernels, locations, self._array_count, self._workers.address)
+        return Instances(table, scratch_bytes, program.thread_bytes)
 
     def _located(self, new: list[Buffer], old: list[Buffer]) -> dict[Buffer, Location]:
-        program, kept = self.program, ARRAYS + len(new)
-        self._constants = {
-            buffer: np.require(array, buffer.dtype, ["C", "A"]) for buffer, array in program.constants.items()
-        }
+        """Of all buffers but scratch."""
+        kept = ARRAYS + len(new)
         return {
             **{buffer: (FIXED, array.ctypes.data) for buffer, array in self._constants.items()},
-            **{buffer: (ARENA, begin) for buffer, begin in program.arena.items()},
-            **dict.fromkeys(program.of_threads, (ARENA, program.arena_bytes)),
-            **{buffer: (kept, begin) for buffer, begin in program.kept.items()},
+            **{buffer: (kept, begin) for buffer, begin in self.program.kept.items()},
             **{buffer: (ARRAYS + place, 0) for place, buffer in enumerate(new)},
             **{buffer: (kept + 1 + place, 0) for place, buffer in enumerate(old)},
         }
