@@ -27,38 +27,39 @@ def _elements(planner: Planner, region: Region) -> None:
 
 def _convolution(planner: Planner, region: Region) -> None:
     anchor = _anchor(region)
-    if planner.algorithm(anchor) == "fft":
-        _by_fourier_transforms(planner, region)
-        return
-    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
-    (x,) = planner.pictures(anchor)
-    operands = planner.conforming(region)
-    results = [planner.result(result) for result in region.results]
     plan: _Plan = kernels.depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
     if region.pool is not None:
         plan = partial(plan, window=region.pool.attributes["kernel"])
-    planner.add(
-        plan(x, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
-    )
+    _convolved(planner, region, plan)
 
 
 def _input_gradient(planner: Planner, region: Region) -> None:
     anchor = _anchor(region)
-    if planner.algorithm(anchor) == "fft":
-        _by_fourier_transforms(planner, region)
-        return
-    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
-    (g,) = planner.pictures(anchor)
-    operands = planner.conforming(region)
-    results = [planner.result(result) for result in region.results]
     plan: _Plan = partial(kernels.input_gradient.plan_input_gradient, plan=_plan_of_algorithm(planner, anchor))
     if planner.algorithm(anchor) == "overlap-add":
         plan = kernels.overlap_add.plan_overlap_add
     elif _is_depthwise(anchor):
         plan = kernels.depthwise_gradient.plan_depthwise_input_gradient
+    _convolved(planner, region, plan)
+
+
+def _convolved(planner: Planner, region: Region, plan: _Plan) -> None:
+    """A convolution or its gradient by the input, of pictures stored channels last, by that plan; or by Fourier
+    transforms."""
+    anchor = _anchor(region)
+    if planner.algorithm(anchor) == "fft":
+        _by_fourier_transforms(planner, region)
+        return
+    weight = planner.of_dtype(anchor.inputs[1], anchor.dtype.name)
+    (pictures,) = planner.pictures(anchor)
+    operands = planner.conforming(region)
+    results = [planner.result(result) for result in region.results]
     planner.add(
-        plan(g, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target, label=region.name)
-    )
+        plan(
+            pictures, weight, results, region.chain, operands, **_geometry(anchor), target=planner.target,
+            label=region.name,
+        )
+    )  # fmt: skip
 
 
 def _by_fourier_transforms(planner: Planner, region: Region) -> None:
