@@ -1,36 +1,81 @@
-"""How well Wim is found in scenes that teem with people, by one example of him: OpenCV's template matching and ours.
+"""How well things are found in scenes that nobody learned from: Wim among people, and digits on photographs.
 
-Prints, for each level, the share of scenes whose first box is right (IoU 0.5), average precision, recall at 10 and at
-100 proposals, and seconds to a scene, over scenes of other seeds than the example's.
+A detector learns from 30 boxes in 10 scenes of Wim; beside it, on some of the same scenes, stand templates of ours and
+of OpenCV's, each of one example. Digits have ten classes; MNIST and CIFAR-10 are looked for in the folder WIMMEL_DATA.
 
-    python benchmarks/finding.py [--scenes 20]
+For each are printed: the share of scenes whose first box is right (IoU 0.5), average precision, recall among 10 and
+among 100 finds, precision and recall at the score where these together are best (F1), seconds to a scene on one
+thread, and seconds that teaching took on two.
+
+    python benchmarks/finding.py [--part scenes] [--level hard] [--scenes 20] [-o finding.json]
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+import wimmel as wm
+from wimmel.bench.machine import description
+from wimmel.cli.screen import Screen
+from wimmel.data import read
 from wimmel.detection import (
     LEVELS,
+    Detector,
     Finder,
     Finds,
     Scene,
     Template,
     average_precision,
     iou,
+    mosaic_scene,
     non_maximum_suppression,
+    precision_recall,
     recall_at,
     teeming_scene,
 )
 from wimmel.detection.peaks import peaks
+from wimmel.files import write_image
 
-EXAMPLE_SEED = 1_000_000
+EXAMPLE_SEED, TRAINING_SEED = 1_000_000, 2_000_000
+"""Seeds of the scene that templates are cut from, and of the first scene to learn from; those searched begin at 0."""
+
+TRAINING_SCENES, WIMS = 10, 3
 HEIGHTS = (26, 31, 37, 44, 52, 61)
-THRESHOLD = 0.3
+THRESHOLDS = {"wimmel, taught": 0.005, "wimmel, template": 0.3, "opencv, template": 0.3}
+"""The score from which on finds are looked at: a low one, since precision is asked for at every recall."""
+
+Tell = Callable[[float, str], object]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What came of a finder and scenes; `teaching` is None for templates."""
+
+    case: str
+    finder: str
+    scenes: int
+    first_right: float
+    average_precision: float
+    among_10: float
+    among_100: float
+    precision: float
+    recall: float
+    seconds: float
+    teaching: float | None = None
 
 
 class OpenCV:
@@ -49,6 +94,7 @@ class OpenCV:
     ) -> Finds:
         import cv2
 
+        cv2.setNumThreads(1)
         searched = np.ascontiguousarray(image.transpose(1, 2, 0))
         boxes, scores = [np.zeros((0, 4))], [np.zeros(0)]
         for scale in self.scales:
@@ -64,39 +110,159 @@ class OpenCV:
         return Finds(every[kept], best[kept])
 
 
-def measured(finder: Finder, scenes: Sequence[Scene]) -> tuple[float, float, float, float, float]:
-    """First boxes right, average precision, recall at 10 and at 100, and seconds of this thread's time to a scene."""
-    begun = time.thread_time()
-    found = [finder.find(scene.pixels(), threshold=THRESHOLD) for scene in scenes]
-    seconds = (time.thread_time() - begun) / len(scenes)
-    found = [Finds(each.boxes, each.scores) for each in found]
-    first = [
-        len(each) > 0 and iou(each.boxes[:1], scene.boxes).max() >= 0.5
-        for each, scene in zip(found, scenes, strict=True)
-    ]
-    recalls = (recall_at(found, scenes, proposals) for proposals in (10, 100))
-    return float(np.mean(first)), average_precision(found, scenes), *recalls, seconds
-
-
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--scenes", type=int, default=20, help="to a level")
-    settings = parser.parse_args()
-    example = teeming_scene(EXAMPLE_SEED, LEVELS["easy"].figures, hidden=0.0)
-    [picture] = example.crops()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--part", choices=("scenes", "digits"), help="one alone")
+    parser.add_argument("--level", choices=tuple(LEVELS), help="one alone")
+    parser.add_argument("--scenes", type=int, default=200, help="to search, of each kind")
+    parser.add_argument("--template-scenes", type=int, default=20, help="of those, how many templates search")
+    parser.add_argument("--digit-scenes", type=int, default=1000, help="to learn digits from")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the detector")
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="JSON, written anew after every line")
+    asked = parser.parse_args()
+    try:
+        given = dict(map(setting, asked.set))
+        Detector(**given)
+    except (TypeError, ValueError) as error:
+        parser.error(str(error))
+    chosen: list[Callable[[Tell], Iterable[Row]]] = []
+    if asked.part != "digits":
+        levels = [asked.level] if asked.level else LEVELS
+        chosen += [partial(wim_found, name, asked.scenes, asked.template_scenes, given) for name in levels]
+    if asked.part != "scenes" and not asked.level:
+        chosen.append(partial(digits_found, asked.scenes, asked.digit_scenes, given))
+    rows: list[Row] = []
+    screen = Screen()
+    screen.say(heading())
+    for part in chosen:
+        with screen.bar("Finding", 1) as bar:
+            for row in part(bar.move):
+                rows.append(row)
+                screen.say(line(row))
+                if asked.output is not None:
+                    document = {"machine": description(), "settings": given, "finding": [asdict(each) for each in rows]}
+                    asked.output.write_text(json.dumps(document, indent=2), encoding="utf-8")
+
+
+def wim_found(name: str, count: int, fewer: int, given: dict[str, Any], tell: Tell) -> Iterable[Row]:
+    """A level: the taught detector on so many scenes, templates on the first few of them."""
+    [picture] = teeming_scene(EXAMPLE_SEED, LEVELS["easy"].figures, hidden=0.0).crops()
     scales = tuple(height / picture.shape[1] for height in HEIGHTS)
-    finders: dict[str, Finder] = {
-        "opencv, template": OpenCV(picture, scales),
-        "wimmel, template": Template(picture, scales),
-    }
-    print(f"{'level':8} {'finder':18} {'first right':>11} {'AP':>6} {'at 10':>6} {'at 100':>6} {'seconds':>8}")
-    for name, level in LEVELS.items():
-        scenes = [teeming_scene(seed, level.figures, hidden=level.hidden) for seed in range(settings.scenes)]
-        for called, finder in finders.items():
-            first, precision, few, many, seconds = measured(finder, scenes)
-            print(
-                f"{name:8} {called:18} {first:11.0%} {precision:6.3f} {few:6.0%} {many:6.0%} {seconds:8.2f}", flush=True
-            )
+    templates = {"opencv, template": OpenCV(picture, scales), "wimmel, template": Template(picture, scales)}
+    with tempfile.TemporaryDirectory() as folder:
+        training = drawn(name, range(TRAINING_SEED, TRAINING_SEED + TRAINING_SCENES), WIMS, Path(folder), tell)
+        searched = drawn(name, range(count), 1, Path(folder), tell)
+        for called, finder in templates.items():
+            yield judged(name, called, finder, searched[:fewer], tell)
+        detector, seconds = taught(name, training, given, tell)
+        yield replace(judged(name, "wimmel, taught", detector, searched, tell), teaching=seconds)
+
+
+def digits_found(count: int, training: int, given: dict[str, Any], tell: Tell) -> Iterable[Row]:
+    """Digits on mosaics of photographs; those to learn from are of the training parts, those searched of the tests."""
+    folder = os.environ.get("WIMMEL_DATA")
+    if folder is None:
+        sys.exit("Digits need WIMMEL_DATA: a folder that holds mnist/ and cifar10/.")
+    tell(0, "digits: reading")
+    digits, grounds = (read(Path(folder) / name, progress=False) for name in ("mnist", "cifar10"))
+    assert digits.test is not None and grounds.test is not None
+    tell(0, "digits: drawing")
+    learned = [mosaic_scene(TRAINING_SEED + number, digits.train, grounds.train) for number in range(training)]
+    searched = [mosaic_scene(number, digits.test, grounds.test) for number in range(count)]
+    detector, seconds = taught("digits", learned, given, tell)
+    yield replace(judged("digits", "wimmel, taught", detector, searched, tell), teaching=seconds)
+
+
+def drawn(name: str, seeds: Sequence[int], wims: int, folder: Path, tell: Tell) -> list[Scene]:
+    """Scenes of a level whose pictures lie in files, so that memory holds one at a time."""
+    scenes = []
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        for scene in pool.map(partial(_drawn, name, wims, folder), seeds):
+            scenes.append(scene)
+            tell(len(scenes) / len(seeds), f"{name}: drawing")
+    return scenes
+
+
+def _drawn(name: str, wims: int, folder: Path, seed: int) -> Scene:
+    level = LEVELS[name]
+    scene = teeming_scene(seed, level.figures, wims, level.hidden)
+    path = folder / f"{seed}.png"
+    write_image(path, scene.pixels())
+    return replace(scene, picture=path)
+
+
+def taught(case: str, scenes: Sequence[Scene], given: dict[str, Any], tell: Tell) -> tuple[Detector, float]:
+    """A detector, and the seconds that it took to learn."""
+    detector = Detector(**given)
+    begun = time.perf_counter()
+    with wm.num_threads(2):
+        detector.fit(scenes, validation=0, progress=lambda at: tell(at.step / at.steps, f"{case}: teaching"))
+    return detector, time.perf_counter() - begun
+
+
+def judged(case: str, called: str, finder: Finder, scenes: Sequence[Scene], tell: Tell) -> Row:
+    """How well it finds what is in the scenes."""
+    found, seconds = [], 0.0
+    for scene in scenes:
+        picture = scene.pixels()
+        begun = time.thread_time()
+        with wm.num_threads(1):
+            found.append(finder.find(picture, threshold=THRESHOLDS[called]))
+        seconds += time.thread_time() - begun
+        tell(len(found) / len(scenes), f"{case}: {called}")
+    return Row(
+        case,
+        called,
+        len(scenes),
+        float(np.mean([is_right(each[:1], scene) for each, scene in zip(found, scenes, strict=True)])),
+        average_precision(found, scenes),
+        recall_at(found, scenes, 10),
+        recall_at(found, scenes, 100),
+        *balanced(found, scenes),
+        seconds / len(scenes),
+    )
+
+
+def is_right(first: Finds, scene: Scene) -> bool:
+    """Whether there is a find, on an object of its class."""
+    return len(first) > 0 and bool(
+        iou(first.boxes, scene.boxes[scene.classes == first.classes[0]]).max(initial=0) >= 0.5
+    )
+
+
+def balanced(found: Sequence[Finds], scenes: Sequence[Scene]) -> tuple[float, float]:
+    """Precision and recall at the score where F1, their harmonic mean, is largest; of several classes their means."""
+    best = []
+    for label in np.unique(np.concatenate([scene.classes for scene in scenes])):
+        _, precision, recall = precision_recall(found, scenes, label=int(label))
+        f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+        place = int(f1.argmax()) if len(f1) else None
+        best.append((0.0, 0.0) if place is None else (precision[place], recall[place]))
+    precision, recall = np.mean(best, axis=0)
+    return float(precision), float(recall)
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """A setting as it was typed, such as steps=2000 or widths=[16,24,48,64,96]."""
+    name, _, value = text.partition("=")
+    read = json.loads(value)
+    return name, tuple(read) if isinstance(read, list) else read
+
+
+def heading() -> str:
+    return (
+        f"{'':7} {'finder':17} {'scenes':>6} {'first right':>11} {'AP':>6} {'in 10':>6} {'in 100':>6} "
+        f"{'precision':>9} {'recall':>6} {'seconds':>8} {'teaching':>8}"
+    )
+
+
+def line(row: Row) -> str:
+    teaching = "" if row.teaching is None else f"{row.teaching:.0f} s"
+    return (
+        f"{row.case:7} {row.finder:17} {row.scenes:6} {row.first_right:11.1%} {row.average_precision:6.3f} "
+        f"{row.among_10:6.1%} {row.among_100:6.1%} {row.precision:9.1%} {row.recall:6.1%} {row.seconds:8.3f} "
+        f"{teaching:>8}"
+    )
 
 
 if __name__ == "__main__":
