@@ -97,7 +97,10 @@ def _weight_gradient(planner: Planner, region: Region) -> None:
 def _plan_of_algorithm(planner: Planner, anchor: Tensor) -> _Plan:
     """What plans a convolution by the algorithm chosen for the anchor."""
     tile = kernels.winograd_costs.TILES.get(planner.algorithm(anchor))
-    return partial(kernels.winograd.plan_winograd, tile=tile) if tile else kernels.convolution.plan_convolution
+    if tile:
+        prepared = anchor.inputs[1] in planner.prepared
+        return partial(kernels.winograd.plan_winograd, tile=tile, prepared=prepared)
+    return kernels.convolution.plan_convolution
 
 
 def _is_depthwise(anchor: Tensor) -> bool:

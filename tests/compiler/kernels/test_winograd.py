@@ -19,10 +19,10 @@ from wimmel.compiler import planning
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.choice import algorithm
 from wimmel.compiler.kernels.border import with_halo
-from wimmel.compiler.kernels.winograd import TRANSFORMS, plan_winograd
+from wimmel.compiler.kernels.winograd import plan_winograd
 from wimmel.compiler.kernels.winograd_costs import ERRORS, GRADIENT_ERRORS, PROMISED, TILES, error, tile_for, widened
 from wimmel.compiler.kernels.winograd_gradient import plan_winograd_gradient
-from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
+from wimmel.compiler.kernels.winograd_transforms import TRANSFORMS, Transforms, over_two_axes
 from wimmel.compiler.steps import Buffer, row_major
 from wimmel.compiler.targets import KNOWN, runs_here
 from wimmel.graph import Graph, evaluate, primitives

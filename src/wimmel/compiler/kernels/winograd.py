@@ -15,21 +15,22 @@ from wimmel.compiler.chain import Chain
 from wimmel.compiler.costs import typical
 from wimmel.compiler.kernels.convolution import padded, three, with_three_axes
 from wimmel.compiler.kernels.microkernel import FEWEST, MOST, Block, turn
-from wimmel.compiler.kernels.packing import plan_packing
 from wimmel.compiler.kernels.winograd_costs import BESIDE, DATA, WEIGHTS, operations, tiles_along
-from wimmel.compiler.kernels.winograd_kernel import WinogradKernel, WinogradWeightsKernel
-from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
+from wimmel.compiler.kernels.winograd_kernel import WinogradKernel
+from wimmel.compiler.kernels.winograd_tiles import LINE, apart
+from wimmel.compiler.kernels.winograd_transforms import TRANSFORMS
+from wimmel.compiler.kernels.winograd_weights import (
+    WinogradWeightsSchedule,
+    plan_weights,
+    readable,
+    sizes,
+    weights_schedule,
+)
 from wimmel.compiler.language import Function
 from wimmel.compiler.steps import Argument, Buffer, Choice, Place, Step, bytes_of
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
-
-TRANSFORMS: dict[int, Transforms] = {2: F2, 4: F4}
-"""By the side of a tile of outputs."""
-
-ROWS_OF_TASK = 64
-"""Rows of weights that one task transforms."""
 
 ENOUGH_TASKS, PART = 8, 64
 """Where there are fewer groups of tiles than this, outputs are shared out too, in parts of at least so many: each part
@@ -47,29 +48,6 @@ not hold those of its outputs."""
 
 MOST_BLOCKS = 8
 """Of tiles that a task takes, where weights are not far: what is longer gains nothing."""
-
-LINE = 16
-"""Elements of a cache line, by an odd multiple of which planes lie apart: so they meet in no set of a cache."""
-
-
-@dataclass(frozen=True)
-class WinogradWeightsSchedule:
-    """Weights transformed: rows of neighbouring outputs, 3x3 of them for each channel, become n x n planes of rows.
-
-    Attributes
-    ----------
-    tile : int
-        Outputs along a side.
-    outputs, lanes : int
-        In a row, and of a vector.
-    """
-
-    tile: int
-    outputs: int
-    lanes: int
-
-    def kernel(self, target: Target, name: str) -> Function:
-        return WinogradWeightsKernel(self, TRANSFORMS[self.tile], target, name).write()
 
 
 @dataclass(frozen=True)
@@ -99,6 +77,10 @@ class WinogradSchedule:
         to output.
     window : (int, int, int)
         Of how many neighbouring outputs only the largest is stored, along each axis; the first is 1.
+    weights : WinogradWeightsSchedule, optional
+        How weights are transformed, if this kernel does it.
+    rows : int
+        For how many channels, of all planes, it does so at once.
     """
 
     tile: int
@@ -114,6 +96,8 @@ class WinogradSchedule:
     operands: tuple[tuple[int, int], ...]
     results: tuple[tuple[int, int], ...]
     window: Shape = (1, 1, 1)
+    weights: WinogradWeightsSchedule | None = None
+    rows: int = 0
 
     def kernel(self, target: Target, name: str) -> Function:
         return WinogradKernel(self, TRANSFORMS[self.tile], target, name).write()
@@ -134,10 +118,12 @@ def plan_winograd(
     by_group: int | None = None,
     tile: int = 4,
     window: Shape = (),
+    prepared: bool = True,
 ) -> list[Step]:
     """The steps of a convolution with 3x3 taps over its last two axes, or its only two, stride 1 and one group; as
     `convolution.plan_convolution` takes it, but for the halo around x, which `winograd_costs.widened` tells, and
-    ``tile``, the outputs along the side of a tile: 2 or 4. A tile has whole windows.
+    ``tile``, the outputs along the side of a tile: 2 or 4. A tile has whole windows. ``prepared`` tells whether weights
+    stay the same for many calls, so that transforming them counts for nothing.
 
     A dilation d of rows and columns leaves d x d convolutions without, of every d-th row and column each. Planes of
     taps are like more channels, which lie in other planes of x.
@@ -156,7 +142,14 @@ def plan_winograd(
     problem = _Problem(target, kind, tile, tiles, planes * channels, outputs)
     of_block = problem.block()
     block = of_block.taken
-    weights, plane, steps = _transformed_weights(weight, block, tile, target)
+    weight, steps = readable(weight, target)
+    of_weights, at_once = weights_schedule(weight, block, tile), 0
+    if fresh := not prepared and problem.weights > target.l3_bytes:
+        at_once = problem.rows_at_once(block)
+        weights, plane = weight, apart(at_once * block.outputs)
+    else:
+        weights, plane, step = plan_weights(weight, of_weights)
+        steps.append(step)
 
     lanes = target.lanes(kind)
     while lanes > channels:
@@ -165,51 +158,32 @@ def plan_winograd(
         tile, block, planes, channels, outputs, dilation, lanes, x.strides[4], apart(planes * channels), chain,
         tuple((place.strides[4], place.strides[1]) for place in operands),
         tuple((place.strides[4], 1) for place in results), window,
+        of_weights if fresh else None, at_once,
     )  # fmt: skip
     blocks = -(-outputs // block.outputs)
     of_tiles = problem.tiles_at_once(block)
     together, of_part, turn = _shares(schedule, of_tiles.taken, blocks, tiles, target)
     groups_of_tiles = -(-tiles // together)
-    rows = max(together, FEWEST)
+    rows = max(-(-together // size) * size for size in (block.pixels, FEWEST))
     data_plane, products_plane = apart(rows * schedule.row), apart(rows * turn * block.outputs)
     taps = TRANSFORMS[tile].n ** 2
     size = taps * (data_plane + products_plane) + tile**2 * max(block.lanes, LINE)
+    if fresh:
+        size += taps * plane
     own = Buffer(x.dtype, size, "thread", "tiles")
     numbers = [tiles, down, across, depth, height, width, together, groups_of_tiles, blocks, of_part, turn]
-    numbers += [plane, data_plane, products_plane, size]
+    numbers += [plane, data_plane, products_plane, size, *sizes(weight)]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     arguments: tuple[Argument, ...] = (x, weights, Place(own, 0, (size,), (1,)), *results, *operands, *numbers)
     written = (*dict.fromkeys(place.buffer for place in results), own)
     parts = -(-blocks // of_part)
     work = operations(tile, tiles, planes, channels, outputs, target, parts)
+    if fresh:
+        work += groups_of_tiles * blocks * planes * channels * block.vectors * WEIGHTS[tile]
     passes = {x.buffer: parts, weights.buffer: groups_of_tiles if weights.bytes > target.l2_bytes // 2 else 1}
     choices = (of_block, of_tiles)
     return [*steps, Step(schedule, arguments, written, groups_of_tiles * parts, label, work, passes, choices)]
-
-
-def _transformed_weights(weight: Place, block: Block, tile: int, target: Target) -> tuple[Place, int, list[Step]]:
-    """Transformed planes of the weights (blocks, planes, channels, block.outputs), elements from one to the next, and
-    the steps that write them."""
-    outputs, channels, planes = weight.shape[:3]
-    packed, steps = plan_packing(weight.transposed((0, 2, 1, 3, 4)), 0, block, target)
-    count = -(-outputs // block.outputs) * planes * channels
-    plane = apart(count * block.outputs)
-    planes = TRANSFORMS[tile].n ** 2
-    result = Place(Buffer(weight.dtype, planes * plane, name="transformed"), 0, (planes * plane,), (1,))
-    schedule = WinogradWeightsSchedule(tile, block.outputs, block.lanes)
-    numbers = (count, ROWS_OF_TASK, plane)
-    work = count * block.vectors * WEIGHTS[tile]
-    step = Step(
-        schedule, (packed, result, *numbers), (result.buffer,), -(-count // ROWS_OF_TASK), "transform weights", work
-    )  # fmt: skip
-    return result, plane, [*steps, step]
-
-
-def apart(elements: int) -> int:
-    """At least so many elements, in an odd number of cache lines."""
-    lines = -(-elements // LINE)
-    return LINE * (lines + (lines + 1) % 2)
 
 
 @dataclass(frozen=True)
@@ -227,6 +201,11 @@ class _Problem:
     def weights(self) -> int:
         """Bytes of them, transformed."""
         return TRANSFORMS[self.tile].n ** 2 * self.channels * self.outputs * bytes_of(self.kind)
+
+    def rows_at_once(self, block: Block) -> int:
+        """For how many channels a block's weights are transformed at once: half the second-level cache holds them."""
+        most = self.target.l2_bytes // (2 * TRANSFORMS[self.tile].n ** 2 * block.outputs * bytes_of(self.kind))
+        return -(-self.channels // -(-self.channels // max(most, 1)))
 
     def block(self) -> Choice[Block]:
         """As `convolution.chosen_block` says, one for all sizes of pictures."""

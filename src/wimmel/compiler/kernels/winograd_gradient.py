@@ -14,9 +14,9 @@ from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.microkernel import MOST, WORTH, Block, turn
 from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
-from wimmel.compiler.kernels.winograd import apart
 from wimmel.compiler.kernels.winograd_costs import PART, gradient_operations
 from wimmel.compiler.kernels.winograd_gradient_kernel import WinogradGradientKernel
+from wimmel.compiler.kernels.winograd_tiles import apart
 from wimmel.compiler.kernels.winograd_transforms import F2, F4, Transforms
 from wimmel.compiler.language import Function
 from wimmel.compiler.steps import Argument, Buffer, Place, Step, bytes_of, row_major

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wimmel.compiler.kernels.microkernel import accumulate
-from wimmel.compiler.kernels.winograd_kernel import Vectors, load_columns, over_tiles, store_planes
+from wimmel.compiler.kernels.winograd_tiles import Vectors, load_columns, over_tiles, store_planes
 from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 

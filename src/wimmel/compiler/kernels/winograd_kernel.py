@@ -1,117 +1,27 @@
-"""The kernels of Winograd convolution, as `winograd` plans them: weights transformed; and for some tiles and outputs,
-data transformed, products summed over the channels, sums transformed back and run through the epilogue."""
+"""The kernel of Winograd convolution, as `winograd` plans it: for some tiles and outputs, data transformed, products
+summed over the channels, sums transformed back and run through the epilogue. Weights that no cache holds and that serve
+one call only are transformed here too, as many at once as the second-level cache holds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, zeros
 from wimmel.compiler.kernels.pooling import larger
+from wimmel.compiler.kernels.winograd_tiles import Vectors, load_columns, over_tiles, store_planes
 from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
+from wimmel.compiler.kernels.winograd_weights import SIZES, WeightsTransformation
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF
 from wimmel.compiler.targets import Target
 
 if TYPE_CHECKING:
-    from wimmel.compiler.kernels.winograd import WinogradSchedule, WinogradWeightsSchedule
+    from wimmel.compiler.kernels.winograd import WinogradSchedule
 
 INLINE = 8
 """Epilogues of more work than this are written once, in a loop over a tile's pixels, and not once for each of them."""
-
-
-@dataclass(frozen=True)
-class Vectors:
-    """Arithmetic on vectors, of which every multiplication with something added is one instruction."""
-
-    builder: Builder
-
-    def times(self, factor: Fraction, x: Value) -> Value:
-        product: Value = x if factor == 1 else self.builder.constant(x.type, float(factor)) * x
-        return product
-
-    def plus(self, y: Value, factor: Fraction, x: Value) -> Value:
-        if abs(factor) == 1:
-            total: Value = y + x if factor > 0 else y - x
-            return total
-        return self.builder.fma(self.builder.constant(x.type, float(factor)), x, y)
-
-
-def over_tiles(
-    builder: Builder,
-    first: Value,
-    count: Number,
-    down: Value,
-    across: Value,
-    body: Callable[[Value, Value, Value, Value], None],
-) -> None:
-    """``body(number, picture, row, column)`` for tiles from the first on, numbered from 0; a picture has so many down
-    and across."""
-    column, rows = first % across, first // across
-
-    def turn(number: Value, picture: Value, row: Value, column: Value) -> list[Value]:
-        body(number, picture, row, column)
-        last_column = builder.compare("eq", column, across - 1)
-        last_row = last_column & builder.compare("eq", row, down - 1)
-        below = builder.select(last_column, row + 1, row)
-        return [
-            builder.select(last_row, picture + 1, picture),
-            builder.select(last_row, 0, below),
-            builder.select(last_column, 0, column + 1),
-        ]
-
-    builder.loop(0, count, 1, turn, [rows // down, rows % down, column])
-
-
-def store_planes(builder: Builder, rows: Iterable[Sequence[Value]], pointer: Value, plane: Number) -> None:
-    """A square of values, each a plane further than the one before."""
-    for row in rows:
-        for value in row:
-            builder.store(value, pointer, 0)
-            pointer = builder.offset(pointer, plane, value.type.kind)
-
-
-def load_columns(builder: Builder, pointer: Value, side: int, plane: Number, vector: Type) -> Iterator[list[Value]]:
-    """A square of so many planes, column by column as they are asked for."""
-    for j in range(side):
-        there, found = builder.offset(pointer, plane * j, vector.kind), []
-        for _ in range(side):
-            found.append(builder.load(there, 0, vector))
-            there = builder.offset(there, plane * side, vector.kind)
-        yield found
-
-
-class WinogradWeightsKernel:
-    """For every row: 3x3 vectors loaded, n x n stored."""
-
-    def __init__(self, schedule: WinogradWeightsSchedule, transforms: Transforms, target: Target, name: str) -> None:
-        self.schedule = schedule
-        self.transforms = transforms
-        self.builder = Builder(name)
-
-    def write(self) -> Function:
-        builder, schedule, r = self.builder, self.schedule, self.transforms.r
-        argument, begin, end, _ = builder.kernel()
-        packed, result, rows, of_task, plane = builder.arguments(argument, "ppiii")
-        vector = Type("f32", schedule.lanes)
-
-        def row(number: Value) -> None:
-            taken = builder.offset(packed, number * (r * r * schedule.outputs), "f32")
-            given = builder.offset(result, number * schedule.outputs, "f32")
-            builder.loop(0, schedule.outputs, schedule.lanes, lambda place: lanes(taken, given, place))
-
-        def lanes(taken: Value, given: Value, place: Value) -> None:
-            taken, given = builder.offset(taken, place, "f32"), builder.offset(given, place, "f32")
-            columns = (
-                [builder.load(taken, (i * r + j) * schedule.outputs, vector) for i in range(r)] for j in range(r)
-            )
-            square = over_two_axes(self.transforms.weights, Vectors(builder), columns)
-            store_planes(builder, square, given, plane)
-
-        builder.loop(begin * of_task, builder.minimum(end * of_task, rows), 1, row)
-        return builder.function()
 
 
 class WinogradKernel:
@@ -130,18 +40,22 @@ class WinogradKernel:
         builder, schedule, taps = self.builder, self.schedule, self.transforms.n**2
         argument, begin, end, thread = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 15 + "iii" * (1 + count))
+        words = builder.arguments(argument, "ppp" + "p" * count + "i" * (15 + SIZES) + "iii" * (1 + count))
         self.x, self.weights, own, *pointers = words[: 3 + count]
         words = words[3 + count :]
         tiles, self.down, self.across, self.depth, self.height, self.width = words[:6]
         together, groups, blocks, of_part, turn, self.plane, self.data_plane, self.products_plane, size = words[6:15]
-        strides = [words[15 + 3 * i : 18 + 3 * i] for i in range(1 + count)]
+        sizes, words = words[15 : 15 + SIZES], words[15 + SIZES :]
+        strides = [words[3 * i : 3 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
         self.row = turn * self.step
         self.data = builder.offset(own, thread * size, self.kind)
         self.products = builder.offset(self.data, self.data_plane * taps, self.kind)
         self.square = builder.offset(self.products, self.products_plane * taps, self.kind)
+        if schedule.weights is not None:
+            self.transformation = WeightsTransformation(builder, schedule.weights, self.weights, sizes)
+            self.weights, self.square = self.square, builder.offset(self.square, self.plane * taps, self.kind)
 
         def task(number: Value) -> None:
             first = number % groups * together
@@ -152,7 +66,10 @@ class WinogradKernel:
 
             def turns(begin: Value) -> None:
                 last = builder.minimum(begin + turn, end)
-                builder.loop(0, taps, 1, lambda tap: self.multiply(tap, count, begin, last))
+                if schedule.weights is None:
+                    builder.loop(0, taps, 1, lambda tap: self.multiply(tap, count, begin, last))
+                else:
+                    builder.loop(begin, last, 1, lambda block: self.transform_and_multiply(count, block, block - begin))
                 self.transform_back(first, count, begin, last)
 
             builder.loop(begin, end, turn, turns)
@@ -222,42 +139,68 @@ class WinogradKernel:
 
     def multiply(self, tap: Value, count: Number, begin: Number, end: Number) -> None:
         """One plane of the products, of blocks of outputs from begin to end."""
-        builder, schedule, block = self.builder, self.schedule, self.schedule.block
-        length = schedule.planes * schedule.channels
-        data = builder.offset(self.data, tap * self.data_plane, self.kind)
+        builder, length = self.builder, self.schedule.planes * self.schedule.channels
         panels = builder.offset(self.weights, tap * self.plane, self.kind)
-        products = builder.offset(self.products, tap * self.products_plane, self.kind)
-        # rows behind the last tile are computed where there are few, and never used
-        count = builder.maximum(count, FEWEST)
 
         def panel(number: Value) -> None:
             weights = builder.offset(panels, number * (length * self.step), self.kind)
-            result = builder.offset(products, (number - begin) * self.step, self.kind)
-
-            def turns(block: Block) -> None:
-                last = count - block.pixels
-
-                def turn(tile: Value) -> None:
-                    tile = builder.minimum(tile, last)
-                    a = builder.offset(data, tile * schedule.row, self.kind)
-                    there = builder.offset(result, tile * self.row, self.kind)
-                    sums = accumulate(
-                        builder, block, a, weights, length, zeros(builder, block), schedule.row, 1, self.step
-                    )
-                    for p in range(block.pixels):
-                        for v in range(block.vectors):
-                            builder.store(sums[p * block.vectors + v], there, v * block.lanes)
-                        there = builder.offset(there, self.row, self.kind)
-
-                builder.loop(0, count, block.pixels, turn)
-
-            if block.pixels <= FEWEST:
-                turns(block)
-                return
-            fits = builder.compare("ge", count, block.pixels)
-            builder.when(fits, lambda: turns(block), lambda: turns(replace(block, pixels=FEWEST)))
+            self.panel(tap, count, number - begin, weights, 0, length)
 
         builder.loop(begin, end, 1, panel)
+
+    def transform_and_multiply(self, count: Number, block: Value, place: Value) -> None:
+        """All planes of the products of one block of outputs, with some rows of its weights after the others."""
+        builder, schedule = self.builder, self.schedule
+        length = schedule.planes * schedule.channels
+
+        def rows(first: Number) -> None:
+            number = schedule.rows if schedule.rows == length else builder.minimum(schedule.rows, length - first)
+            self.transformation.rows(block, first, first + number, self.weights, self.plane)
+
+            def tap(tap: Value) -> None:
+                weights = builder.offset(self.weights, tap * self.plane, self.kind)
+                self.panel(tap, count, place, weights, first, number)
+
+            builder.loop(0, self.transforms.n**2, 1, tap)
+
+        if schedule.rows == length:
+            rows(0)
+        else:
+            builder.loop(0, length, schedule.rows, rows)
+
+    def panel(self, tap: Value, count: Number, place: Value, weights: Value, first: Number, length: Number) -> None:
+        """One plane of the products of a block of outputs, the one at this place of those that are multiplied before
+        they are transformed back: so many rows of weights from the first on, added to what the rows before gave."""
+        builder, schedule = self.builder, self.schedule
+        data = builder.offset(self.data, tap * self.data_plane + first, self.kind)
+        result = builder.offset(self.products, tap * self.products_plane + place * self.step, self.kind)
+
+        def turns(block: Block) -> None:
+            places = [(p, v * block.lanes) for p in range(block.pixels) for v in range(block.vectors)]
+
+            def turn(tile: Value) -> None:
+                a = builder.offset(data, tile * schedule.row, self.kind)
+                lines = [builder.offset(result, tile * self.row, self.kind)]
+                for _ in range(block.pixels - 1):
+                    lines.append(builder.offset(lines[-1], self.row, self.kind))
+                sums = zeros(builder, block)
+                if isinstance(first, Value):
+                    goes_on = builder.compare("gt", first, 0)
+                    before = [builder.load(lines[p], v, block.vector) for p, v in places]
+                    sums = [builder.select(goes_on, each, zero) for each, zero in zip(before, sums, strict=True)]
+                sums = accumulate(builder, block, a, weights, length, sums, schedule.row, 1, self.step)
+                for value, (p, v) in zip(sums, places, strict=True):
+                    builder.store(value, lines[p], v)
+
+            # rows behind the last tile are computed too, and never used
+            builder.loop(0, count, block.pixels, turn)
+
+        if schedule.block.pixels <= FEWEST:
+            turns(schedule.block)
+            return
+        fits = builder.compare("ge", count, schedule.block.pixels)
+        few = replace(schedule.block, pixels=FEWEST)
+        builder.when(fits, lambda: turns(schedule.block), lambda: turns(few))
 
     # the results
 

@@ -97,6 +97,9 @@ F4 = Transforms(4, 3, (Fraction(3, 4), Fraction(3, 2)))
 a half of what is lost with the usual 1 and 2. See Alam, Anderson, Barabasz and Gregg, "Winograd Convolution for Deep
 Neural Networks: Efficient Point Selection" (2022)."""
 
+TRANSFORMS: dict[int, Transforms] = {2: F2, 4: F4}
+"""Of convolutions with 3x3 taps, by the side of a tile of outputs."""
+
 
 def over_two_axes(
     transform: Callable[[Arithmetic, Sequence[Any]], list[Any]],
