@@ -36,7 +36,7 @@ def test_the_demo_leaves_a_model_and_pictures_and_its_advice_works(wimmel, tmp_p
 
 
 def test_the_quarter_held_out_is_not_trained_on():
-    from wimmel.cli.demo import trained_digits
+    from wimmel.cli.demos.digits import trained_digits
 
     trained = trained_digits(seed=0)
     assert [len(part) for part in (trained.train, trained.validation, trained.held_out)] == [1213, 135, 449]
@@ -46,7 +46,7 @@ def test_the_quarter_held_out_is_not_trained_on():
 
 
 def test_progress_is_reported_from_nothing_to_everything():
-    from wimmel.cli.demo import trained_digits
+    from wimmel.cli.demos.digits import trained_digits
 
     parts = []
     trained_digits(seed=0, follow=lambda part, note: parts.append(part))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wimmel.cli.demo import trained_digits
+from wimmel.cli.demos.digits import trained_digits
 from wimmel.train import evaluate
 
 pytestmark = pytest.mark.slow

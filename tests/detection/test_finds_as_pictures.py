@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from wimmel.detection import Finds, Scene, annotated, finds_picture, heat_map, match_template
+from wimmel.detection import Finds, Scene, annotated, finds_picture, heat_map, match_template, overview
 from wimmel.files import read_image, write_image
 
 ORANGE, BLUE = [213, 94, 0], [0, 114, 178]
@@ -126,3 +126,41 @@ def test_a_turned_picture_is_drawn_upright_and_a_cut_one_refused(tmp_path):
     cut.write_bytes(path.read_bytes()[:400])
     with pytest.raises(ValueError, match=r"cut\.jpg could not be read"):
         annotated(cut, Finds([], []))
+
+
+def test_a_peak_of_a_single_cell_glows_as_much_as_a_broad_one():
+    scores = np.zeros((15, 20))
+    scores[3, 4] = scores[10:13, 14:17] = 1
+    glowing = heat_map(GRAY, scores).astype(int)
+    warm = glowing[0] - glowing[2]
+    assert warm[28, 36] > 0.8 * warm[92, 124]
+
+
+def test_an_overview_has_the_finds_the_heat_and_the_best_find_from_near():
+    scene = GRAY.copy()
+    scene[40:60, 100:110] = 10
+    found = Finds([[10, 80, 30, 110], [100, 40, 110, 60]], [0.6, 0.9])
+    heat = np.zeros((15, 20))
+    heat[6, 13] = 0.9
+    page = overview(scene, found, heat)
+    assert page.shape == (3, 120, 160 + 8 + 75)
+    assert (page[:, :, :160] == annotated(scene, found)).all()
+    right = page[:, :, 168:].astype(int)
+    row, column = np.argwhere(right[0, :56] - right[2, :56] > 60).mean(axis=0)
+    assert abs(row - 6.5 * 56 / 15) < 5
+    assert abs(column - 13.5 * 75 / 20) < 5
+    near = right[:, 64:]
+    assert (near[:, 0] == np.array(ORANGE)[:, None]).all()
+    dark = np.argwhere(near[0] < 60)
+    np.testing.assert_allclose(dark.mean(axis=0), (27.5, 37), atol=2)
+    assert dark[:, 0].max() - dark[:, 0].min() > 28, "from near"
+
+
+def test_an_overview_without_finds_shows_the_middle_from_near():
+    page = overview(GRAY, Finds([], []), np.zeros((15, 20)))
+    assert (page[:, 70:, 170:] == 200).all()
+
+
+def test_an_overview_at_the_pictures_edge_stays_inside():
+    for box in ([0, 0, 5, 9], [150, 115, 160, 120], [0, 0, 160, 120]):
+        assert overview(GRAY, Finds([box], [1]), np.zeros((15, 20))).shape == (3, 120, 243)

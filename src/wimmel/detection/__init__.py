@@ -23,6 +23,7 @@ from wimmel.detection.metrics import (
     precision_recall,
     recall_at,
 )
+from wimmel.detection.overview import overview
 from wimmel.detection.pictures import annotated, finds_picture, heat_map
 from wimmel.detection.searching import Finder, find
 from wimmel.detection.teeming import LEVELS, mosaic_scene, teeming_scene
@@ -59,6 +60,7 @@ __all__ = [
     "match_template",
     "mosaic_scene",
     "non_maximum_suppression",
+    "overview",
     "precision_recall",
     "read_annotations",
     "recall_at",

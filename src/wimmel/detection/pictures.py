@@ -5,6 +5,7 @@ Given pictures, finds and maps of scores; hands on pictures as arrays, which `fi
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from functools import cache
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     Picture = np.ndarray | str | os.PathLike[str]
 
 # The palette of Okabe and Ito, "Color universal design" (2008), but for its black: told apart with any colour vision.
-_COLOURS = (
+COLOURS = (
     (213, 94, 0), (0, 114, 178), (0, 158, 115), (230, 159, 0), (204, 121, 167), (86, 180, 233), (240, 228, 66),
 )  # fmt: skip
 
@@ -37,6 +38,9 @@ _HEAT = np.array((
 ))  # fmt: skip
 _GLOW = 100
 """Into the smaller side of a picture, the radius to which a peak is widened so that it is seen."""
+
+_SEAM = (255, 255, 255)
+"""Around a frame, so that it is seen on whatever colour."""
 
 _LONGEST_NAME = 24
 _MARGIN = 0.3
@@ -72,7 +76,7 @@ def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np
     """
     from PIL import Image, ImageDraw
 
-    pixels = _in_colour(picture)
+    pixels = in_colour(picture)
     height, width = pixels.shape[1:]
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     draw = ImageDraw.Draw(image)
@@ -81,8 +85,9 @@ def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np
     boxes = clip(found.boxes, height, width)
     for place in order:
         left, top, right, bottom = boxes[place]
-        colour = _COLOURS[found.classes[place] % len(_COLOURS)]
+        colour = COLOURS[found.classes[place] % len(COLOURS)]
         corners = (round(left), round(top), max(round(right) - 1, round(left)), max(round(bottom) - 1, round(top)))
+        draw.rectangle([edge + out for edge, out in zip(corners, (-1, -1, 1, 1), strict=True)], outline=_SEAM)
         draw.rectangle(corners, outline=colour, width=thick)
         if labels and (text := _label(found, int(place))):
             _write(draw, text, corners, colour, (height, width))
@@ -130,7 +135,7 @@ def heat_map(
     scores = np.asarray(scores, np.float32)
     if scores.ndim != 2 or scores.size == 0 or not np.isfinite(scores).all():
         raise ValueError(f"A map of scores has rows and columns of finite numbers; got the shape {scores.shape}.")
-    gray = fit_image(_in_colour(picture), None, 1)[0].astype(np.float32)
+    gray = fit_image(in_colour(picture), None, 1)[0].astype(np.float32)
     left, top, right, bottom = covers or (0.0, 0.0, float(gray.shape[1]), float(gray.shape[0]))
     highest = float(scores.max()) if high is None else high
     heat = np.zeros_like(gray)
@@ -140,7 +145,7 @@ def heat_map(
     steps = heat * (len(_HEAT) - 1)
     below = np.minimum(steps.astype(np.int64), len(_HEAT) - 2)
     colours = _HEAT[below] + (steps - below)[..., np.newaxis] * (_HEAT[below + 1] - _HEAT[below])
-    dim = 20 + 0.45 * gray[..., np.newaxis]
+    dim = 18 + 0.32 * gray[..., np.newaxis]
     mixed = dim + (heat**1.5)[..., np.newaxis] * (colours - dim)
     return np.ascontiguousarray(np.rint(mixed).astype(np.uint8).transpose(2, 0, 1))
 
@@ -149,7 +154,7 @@ def _glowing(heat: np.ndarray, size: tuple[int, int], radius: int) -> np.ndarray
     """The map at another size (rows, columns), its peaks widened to a radius in pixels."""
     from PIL import Image, ImageFilter
 
-    step = radius * heat.shape[0] // size[0]  # in elements of the map, which may be larger than pixels
+    step = math.ceil(radius * heat.shape[0] / size[0])  # in elements of the map, which may be larger than pixels
     widened = Image.fromarray(np.rint(255 * heat).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * step + 1))
     smooth = widened.resize((size[1], size[0]), Image.Resampling.BILINEAR).filter(ImageFilter.GaussianBlur(radius / 2))
     return np.asarray(smooth) / np.float32(255)
@@ -193,7 +198,7 @@ def finds_picture(
         ((-finds.scores[place], number, place, name) for number, (name, finds) in enumerate(found.items())
          for place in range(len(finds)))
     )[:limit]  # fmt: skip
-    pixels = {name: _in_colour(pictures[name]) for name in {name for *_, name in ranked}}
+    pixels = {name: in_colour(pictures[name]) for name in {name for *_, name in ranked}}
     tiles = [_tile(pixels[name], found[name], int(place), name, len(pictures) > 1) for _, _, place, name in ranked]
     total = sum(len(finds) for finds in found.values())
     some = f"The {len(tiles)} best of {counted(total, 'find')}" if len(tiles) < total else counted(total, "find")
@@ -246,7 +251,7 @@ def _font(size: int) -> Any:
         return ImageFont.load_default()
 
 
-def _in_colour(picture: Picture) -> np.ndarray:
+def in_colour(picture: Picture) -> np.ndarray:
     """uint8 (3, rows, columns)."""
     if isinstance(picture, str | os.PathLike):
         return read_image(picture, channels=3)

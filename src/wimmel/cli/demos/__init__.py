@@ -1,0 +1,1 @@
+"""The demos of `wimmel demo`, a file for each."""

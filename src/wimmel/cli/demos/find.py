@@ -1,0 +1,146 @@
+"""`wimmel demo find`: Wim is taught and found in scenes that teem, by the commands that people type themselves."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wimmel.cli.screen import Screen
+    from wimmel.detection import Scene
+
+STEPS = 1500
+SCENES, WIMS = 12, 3
+"""Scenes to learn from, and how many Wims are in each."""
+
+NEW_SCENES = 6
+SIZE, FIGURES, HIDDEN = (512, 768), 200, 0.1
+
+_PORTRAIT, _IN_TERMINAL = 320, 32
+
+
+def show_find(folder: Path, seed: int) -> None:
+    """Draws scenes, teaches a detector who Wim is, finds him in other scenes, and leaves all of it in the folder."""
+    from wimmel.cli.find import find
+    from wimmel.cli.screen import Screen
+    from wimmel.cli.teach import teach
+
+    screen = Screen()
+    _introduce(screen)
+    new = _drawn(screen, folder, seed)
+    detector, scenes, found = folder / "wim.safetensors", folder / "new-scenes", folder / "found"
+    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS)
+    teach(folder / "boxes.json", folder / "scenes", detector, STEPS, seed=seed)
+    screen.say()
+    _say_command(screen, "find", detector, scenes, "-o", found)
+    find(detector, [str(scenes)], output=found)
+    screen.say()
+    _judge(screen, folder, new)
+    _show_files(screen, folder)
+
+
+def drawn_scenes(seed: int, follow: Callable[[int], object] | None = None) -> tuple[dict[str, Scene], dict[str, Scene]]:
+    """The demo's scenes by their file's names: those to learn from, with several Wims each, and new ones with one.
+
+    Parameters
+    ----------
+    seed : int
+        Another seed, other scenes.
+    follow : callable, optional
+        Called with the number of scenes that are drawn.
+    """
+    from wimmel.detection import teeming_scene
+
+    parts: tuple[dict[str, Scene], dict[str, Scene]] = ({}, {})
+    done = 0
+    for part, name, count, wims in zip(parts, ("scene", "new"), (SCENES, NEW_SCENES), (WIMS, 1), strict=True):
+        for number in range(1, count + 1):
+            part[f"{name}-{number:02}.png"] = teeming_scene(
+                seed * (SCENES + NEW_SCENES) + done, FIGURES, wims, HIDDEN, SIZE
+            )
+            done += 1
+            if follow is not None:
+                follow(done)
+    return parts
+
+
+def _introduce(screen: Screen) -> None:
+    from rich.text import Text
+
+    from wimmel.cli.screen import half_blocks
+    from wimmel.detection.teeming import portrait
+
+    if screen.shows_pictures:
+        screen.say()
+        screen.tiles([half_blocks(portrait(_IN_TERMINAL))], [Text()])
+    screen.say("This is Wim: a teal coat with white stripes, an orange bobble hat, brown trousers.", "bold")
+    screen.say(f"He is about somewhere among {FIGURES} people, many of whom wear all of that but for one thing.")
+    screen.say()
+
+
+def _drawn(screen: Screen, folder: Path, seed: int) -> dict[str, Scene]:
+    """Draws all scenes and saves them, with boxes as other tools write them; gives the new ones."""
+    from wimmel.cli.outputs import made_folder
+    from wimmel.detection import write_boxes
+    from wimmel.detection.teeming import portrait
+    from wimmel.files import write_image
+
+    with screen.bar("Drawing", SCENES + NEW_SCENES) as bar:
+        known, new = drawn_scenes(seed, lambda done: bar.move(done, "scenes"))
+    for scenes, name in ((known, "scenes"), (new, "new-scenes")):
+        for file, scene in scenes.items():
+            write_image(made_folder(folder / name) / file, scene.pixels())
+    write_boxes(folder / "boxes.json", known, "coco")
+    write_boxes(folder / "where-he-is.csv", new, "csv")
+    write_image(folder / "wim.png", portrait(_PORTRAIT))
+    return new
+
+
+def _judge(screen: Screen, folder: Path, new: dict[str, Scene]) -> None:
+    """Says in how many scenes the best find is Wim; draws the overview of such a scene, if there is one."""
+    from wimmel.detection import Detector, iou, overview, read_annotations
+    from wimmel.files import write_image
+
+    found = read_annotations(folder / "found" / "found.json", folder / "new-scenes")
+    right = [
+        scene.pixels()
+        for scene, truth in zip(found, new.values(), strict=True)
+        if len(scene) and iou(scene.boxes[:1], truth.boxes)[0, 0] >= 0.5
+    ]
+    screen.say(f"In {len(right)} of {len(new)} scenes that it had never seen the best find is Wim.", "bold")
+    screen.say()
+    shown = right[0] if right else found[0].pixels()
+    finds, _, heat = Detector.load(folder / "wim.safetensors").look(shown)
+    write_image(folder / "overview.png", overview(shown, finds, heat))
+
+
+def _show_files(screen: Screen, folder: Path) -> None:
+    def path(name: str) -> str:
+        return str(folder / name)
+
+    screen.pairs(
+        [
+            (path("scenes"), f"{SCENES} scenes to learn from, {WIMS} Wims in each"),
+            (path("boxes.json"), "where they are, as COCO's JSON, which most tools for marking boxes write"),
+            (path("wim.safetensors"), "the detector"),
+            (path("new-scenes"), f"{NEW_SCENES} scenes that it has not seen"),
+            (path("where-he-is.csv"), "where Wim is in them, as a table"),
+            (path("found"), "for each of them the finds framed and a heat map; a page of all finds; their boxes"),
+            (path("overview.png"), "one of them at a glance"),
+            (path("wim.png"), "Wim"),
+        ]
+    )
+    screen.say()
+    screen.say("Try next:", "bold")
+    detector, longer, scenes = folder / "wim.safetensors", folder / "longer.safetensors", folder / "new-scenes"
+    _say_command(screen, "find", detector, scenes, "--threshold", 0.9, "--json", indent="  ")
+    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", longer, indent="  ")
+    screen.say("and with things marked in pictures of your own:")
+    screen.say("  wimmel teach YOUR-BOXES YOUR-PICTURES -o mine.safetensors")
+    screen.say("  wimmel find mine.safetensors OTHER-PICTURES -o found")
+
+
+def _say_command(screen: Screen, *words: object, indent: str = "$ ") -> None:
+    screen.say(indent + shlex.join(("wimmel", *map(str, words))))
