@@ -1,4 +1,4 @@
-"""`wimmel demo find`: what it leaves behind, and that what it says to try next works. Its teaching is cut short here."""
+"""`wimmel demo find`: what it leaves behind, and that its advice works. Its teaching is cut short here."""
 
 import json
 import shlex

@@ -113,3 +113,32 @@ def test_preprocessing_that_does_not_fit_the_network_hides_only_the_shapes(wimme
     result = wimmel("inspect", path)
     assert result.exit_code == 0, result.output
     assert "colour, 8x8" in result.stdout
+
+
+def test_a_picture_gives_a_page_for_each_layer_with_rows_and_columns(wimmel, model, photos, tmp_path):
+    out, picture = tmp_path / "channels", photos / "dark" / "00.png"
+    result = wimmel("inspect", model, "--picture", picture, "-o", out)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in out.iterdir()} == {"layer-1.png", "layer-4.png"}
+    assert str(out / "layer-4.png") in result.stdout
+    chosen = wimmel("inspect", model, "--picture", picture, "-o", out, "--layer", 0, "--json")
+    assert json.loads(chosen.stdout)["channels"] == [str(out / "layer-0.png")]
+    assert (out / "layer-0.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("layer", "said"), [("99", "There is no layer '99'"), ("11", "without rows and columns"), (None, "does not tell")]
+)
+def test_channels_that_cannot_be_drawn_are_refused_in_a_sentence(wimmel, model, photos, tmp_path, layer, said):
+    given = ("--picture", photos / "dark" / "00.png", "-o", tmp_path / "out")
+    if layer is None:
+        lenet(2, 1, (8, 8), seed=0).save(tmp_path / "bare.safetensors")
+        result = wimmel("inspect", tmp_path / "bare.safetensors", *given)
+    else:
+        result = wimmel("inspect", model, *given, "--layer", layer)
+    assert result.exit_code == 1
+    assert said in result.stderr
+
+
+def test_layers_need_a_picture(wimmel, model):
+    assert wimmel("inspect", model, "--layer", "0").exit_code == 2

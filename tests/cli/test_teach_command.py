@@ -72,6 +72,14 @@ def test_what_was_taught_is_found(wimmel, marked, detector, tmp_path):
     assert sum("apart.png" in line for line in table.stdout.splitlines()) == 1
 
 
+def test_a_detector_is_inspected_with_what_its_channels_answer(wimmel, marked, detector, tmp_path):
+    result = wimmel("inspect", detector, "--picture", marked[0] / "apart.png", "-o", tmp_path / "channels")
+    assert result.exit_code == 0, result.output
+    names = {f"layer-{place}.png" for place in (1, 3, 6, 8, 11, 12)}
+    assert {path.name for path in (tmp_path / "channels").iterdir()} == names
+    assert "multiply-adds" in result.stdout
+
+
 def test_scales_and_angles_belong_to_pictures(wimmel, marked, detector):
     result = wimmel("find", detector, marked[0] / "apart.png", "--scale", 2)
     assert result.exit_code == 1

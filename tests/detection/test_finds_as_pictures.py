@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from wimmel.detection import Finds, Scene, annotated, finds_picture, heat_map, match_template, overview
+from wimmel.detection.pictures import _told_apart
 from wimmel.files import read_image, write_image
 
 ORANGE, BLUE = [213, 94, 0], [0, 114, 178]
@@ -164,3 +165,9 @@ def test_an_overview_without_finds_shows_the_middle_from_near():
 def test_an_overview_at_the_pictures_edge_stays_inside():
     for box in ([0, 0, 5, 9], [150, 115, 160, 120], [0, 0, 160, 120]):
         assert overview(GRAY, Finds([box], [1]), np.zeros((15, 20))).shape == (3, 120, 243)
+
+
+def test_pictures_on_a_page_are_called_by_what_tells_them_apart():
+    assert _told_apart(["a/x.png"]) == {"a/x.png": ""}
+    assert _told_apart(["a/x.png", "a/y.png"]) == {"a/x.png": "x.png", "a/y.png": "y.png"}
+    assert _told_apart(["a/x.png", "b/x.png"]) == {"a/x.png": "a/x.png", "b/x.png": "b/x.png"}

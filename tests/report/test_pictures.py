@@ -13,6 +13,7 @@ from wimmel.models import lenet
 from wimmel.report import (
     confusion_matrix_picture,
     feature_maps_picture,
+    feature_maps_pictures,
     history_picture,
     layer_answers,
     mistakes_picture,
@@ -233,6 +234,21 @@ def test_layers_without_a_map_are_refused_by_name(tmp_path, net):
         feature_maps_picture(net, image, "99", tmp_path / "maps.png")
     with pytest.raises(ValueError, match="no preprocessing"):
         feature_maps_picture(lenet(size=(12, 14)), image, "0", tmp_path / "maps.png")
+
+
+def test_every_activation_with_rows_and_columns_gets_a_page_and_others_if_asked_for(tmp_path, net):
+    image = np.random.default_rng(0).integers(0, 256, (1, 12, 14)).astype(np.uint8)
+    pages = feature_maps_pictures(net, image, tmp_path)
+    assert [page.name for page in pages] == ["layer-1.png", "layer-4.png"]
+    [chosen] = feature_maps_pictures(net, image, tmp_path, layers=["0"])
+    feature_maps_picture(net, image, "0", tmp_path / "alone.png")
+    assert chosen.read_bytes() == (tmp_path / "alone.png").read_bytes()
+    with pytest.raises(ValueError, match="There is no layer '99'"):
+        feature_maps_pictures(net, image, tmp_path, layers=["0", "99"])
+    convolution = nn.Sequential(nn.Conv2d(1, 2, 3)).initialize(0)
+    assert [page.name for page in feature_maps_pictures(convolution, image / np.float32(255), tmp_path)] == [
+        "layer-0.png"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,8 @@ import typer
 from wimmel.cli.arguments import MODEL_HELP
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from wimmel.cli.screen import Screen
     from wimmel.nn import Inspection, Module
 
@@ -24,29 +26,50 @@ def inspect(
         str | None,
         typer.Option("--input", help="The shape of one input, such as 1x28x28; the model's own, where it tells it."),
     ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="A picture, to draw what every channel answers to it.", show_default=False)
+    ] = None,
+    layer: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The path of a layer whose channels to draw; may be given several times.",
+            show_default="the activations and the last",
+        ),
+    ] = None,
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder for what is drawn.")] = Path("channels"),
     json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output, and nothing else.")] = False,
 ) -> None:
-    """Show what a model is made of.
+    """Show what a model is made of, and what goes on in it.
 
     Layer by layer: shapes, parameters, multiply-adds, and how much of the picture each output sees. Then its classes,
-    the pictures it takes, and how it was trained.
+    the pictures it takes, and how it was trained. Given a picture, it draws a page for each layer with what every
+    channel answers to it; a detector is shown what is around its best find.
 
     \b
     [bold]Examples[/bold]
       wimmel inspect pets.safetensors
       wimmel inspect pets.safetensors --json
       wimmel inspect bare.safetensors --input 3x32x32
+      wimmel inspect waldo.safetensors --picture scene.png -o channels
     """
-    from wimmel.cli.screen import Screen, write_json
+    from wimmel.cli.outputs import made_folder
+    from wimmel.cli.screen import Screen, listed, write_json
     from wimmel.nn import load
+    from wimmel.report import feature_maps_pictures
 
+    if layer and picture is None:
+        raise typer.BadParameter("needs a --picture, to which the layer answers.", param_hint="--layer")
     net = load(model)
+    entering = None if picture is None else _entering(model, net, picture)
     classes, preprocessing = net.__dict__["classes"], net.__dict__["preprocessing"]
     metadata = net.__dict__["metadata"]
-    report = _report(net, None if size is None else _shape(size), preprocessing)
+    given = _shape(size) if size is not None else None if entering is None else entering.shape
+    report = _report(net, given, preprocessing)
+    pages = [] if entering is None else feature_maps_pictures(net, entering, made_folder(output), layer)
     if json:
         about = {name: value for name, value in metadata.items() if name != "architecture"}
-        write_json({"model": str(model), **(_outline(net) if report is None else report.to_json()), **about})
+        drawn = {} if entering is None else {"channels": [str(page) for page in pages]}
+        write_json({"model": str(model), **(_outline(net) if report is None else report.to_json()), **about, **drawn})
         return
     screen = Screen()
     if report is None:
@@ -54,6 +77,23 @@ def inspect(
     else:
         _show_layers(screen, report)
     screen.pairs([*_classes(classes), *_pictures(preprocessing), *_training(metadata.get("training"))])
+    if pages:
+        screen.say()
+        screen.say(f"Saved {listed([str(page) for page in pages])}")
+
+
+def _entering(model: Path, net: Module, picture: Path) -> np.ndarray:
+    """The picture as the network takes it, or its preprocessing."""
+    from wimmel.detection import Detector
+    from wimmel.files import read_image
+
+    if "detector" in net.__dict__["metadata"]:
+        return Detector.load(model).view(picture)
+    preprocessing = net.__dict__["preprocessing"]
+    if preprocessing is None:
+        raise ValueError(f"{model} does not tell which pictures it takes, so there is no showing it {picture}")
+    channels, *size = preprocessing.shape
+    return read_image(picture, tuple(size), channels)
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,14 +199,23 @@ def finds_picture(
          for place in range(len(finds)))
     )[:limit]  # fmt: skip
     pixels = {name: in_colour(pictures[name]) for name in {name for *_, name in ranked}}
-    tiles = [_tile(pixels[name], found[name], int(place), name, len(pictures) > 1) for _, _, place, name in ranked]
+    names = _told_apart(list(pictures))
+    tiles = [_tile(pixels[name], found[name], int(place), names[name]) for _, _, place, name in ranked]
     total = sum(len(finds) for finds in found.values())
     some = f"The {len(tiles)} best of {counted(total, 'find')}" if len(tiles) < total else counted(total, "find")
     subtitle = "Best first: class and score, and where" if tiles else ""
     tiles_page(path, f"{some} in {counted(len(found), 'picture')}", subtitle, tiles)
 
 
-def _tile(pixels: np.ndarray, found: Finds, place: int, name: str, named: bool) -> Tile:
+def _told_apart(names: Sequence[str]) -> dict[str, str]:
+    """What to call each: nothing if there is but one, else the last part of its path, if that tells them apart."""
+    if len(names) == 1:
+        return {names[0]: ""}
+    last = {name: Path(name).name for name in names}
+    return last if len(set(last.values())) == len(names) else {name: name for name in names}
+
+
+def _tile(pixels: np.ndarray, found: Finds, place: int, name: str) -> Tile:
     left, top, right, bottom = found.boxes[place]
     across, down = _MARGIN * (right - left), _MARGIN * (bottom - top)
     around = clip([[left - across, top - down, right + across, bottom + down]], *pixels.shape[1:])[0]
@@ -214,7 +223,7 @@ def _tile(pixels: np.ndarray, found: Finds, place: int, name: str, named: bool) 
     end = np.maximum(np.ceil(around[2:]).astype(int), begin + 1)
     label = shortened(found.class_names[found.classes[place]], _LONGEST_NAME)
     lines = [Line(label, f"{found.scores[place]:.2f}", INK, strong=True)]
-    where = f"{shortened(name, _LONGEST_NAME)} " if named else ""
+    where = f"{shortened(name, _LONGEST_NAME)} " if name else ""
     lines.append(Line(f"{where}{round((left + right) / 2)}, {round((top + bottom) / 2)}", "", PALE))
     return Tile(pixels[:, begin[1] : end[1], begin[0] : end[0]], lines)
 

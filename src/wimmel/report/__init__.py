@@ -4,7 +4,7 @@ matplotlib is imported when a picture is drawn, not before, and the caller's fig
 """
 
 from wimmel.report.confusion import confusion_matrix_picture
-from wimmel.report.features import feature_maps_picture, layer_answers
+from wimmel.report.features import feature_maps_picture, feature_maps_pictures, layer_answers
 from wimmel.report.history import history_picture
 from wimmel.report.mistakes import mistakes_picture
 from wimmel.report.predictions import predictions_picture
@@ -12,6 +12,7 @@ from wimmel.report.predictions import predictions_picture
 __all__ = [
     "confusion_matrix_picture",
     "feature_maps_picture",
+    "feature_maps_pictures",
     "history_picture",
     "layer_answers",
     "mistakes_picture",

@@ -1,18 +1,20 @@
-"""What the channels of a layer answer to one picture, side by side: feature maps.
+"""What the channels of layers answer to one picture, side by side: feature maps.
 
-Given a network, a picture and a layer's path; hands on a picture file.
+Given a network, a picture and paths of layers; hands on a picture file for each.
 """
 
 from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from wimmel.graph import Graph, evaluate, trace
-from wimmel.nn import Module
+from wimmel.nn import Module, activation
 from wimmel.report.canvas import PALE, axes_at, counted, heading, page, show_picture
 
 _COLUMNS = 8
@@ -50,35 +52,60 @@ def feature_maps_picture(
         If the file cannot be written; what stood there before stays.
     """
     image = np.asarray(image)
-    maps = layer_answers(net, image, layer)
-    if maps.ndim != 3:
-        raise ValueError(
-            f"Layer {layer} gives {maps.shape} for a picture, without rows and columns; choose a layer before the "
-            "pictures are flattened, wimmel.inspect lists them."
-        )
-    shown = maps[:limit]
-    signed = bool(shown.min() < 0 < shown.max())
-    largest = float(np.abs(shown).max()) or 1.0
-    scale = {"cmap": "PuOr", "vmin": -largest, "vmax": largest} if signed else _one_signed(shown)
-    columns = min(_COLUMNS, len(shown))
-    rows = math.ceil(len(shown) / columns)
-    picture_height, picture_width = _fitted(image.shape[-2:], 1.6)
-    height, width = _fitted(maps.shape[1:], _SIDE)
-    left = _MARGIN + picture_width + 0.35
-    tall = max(picture_height, rows * (height + _GAP + 0.14))
+    _draw(net, image, layer, layer_answers(net, image, layer), path, limit)
 
-    with page(path, left + columns * (width + _GAP) + _MARGIN - _GAP, 0.9 + tall + 0.2) as figure:
-        heading(figure, *_headings(net, layer, maps, len(shown), signed))
-        show_picture(axes_at(figure, _MARGIN, 0.9, picture_width, picture_height), _as_picture(image))
-        for number, answers in enumerate(shown):
-            row, column = divmod(number, columns)
-            axes = axes_at(figure, left + column * (width + _GAP), 0.9 + row * (height + _GAP + 0.14), width, height)
-            axes.imshow(answers, interpolation="nearest", aspect="auto", **scale)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set_visible(True)
-            axes.set_xlabel(str(number), fontsize=7, color=PALE, labelpad=1.5)
+
+def feature_maps_pictures(
+    net: Module,
+    image: np.ndarray,
+    folder: str | os.PathLike[str],
+    layers: Sequence[str] | None = None,
+    limit: int = 64,
+) -> list[Path]:
+    """The paths of pictures drawn as by `feature_maps_picture`, one for each of several layers.
+
+    Parameters
+    ----------
+    net : Module
+    image : uint8 array (channels, rows, columns)
+        As the network's preprocessing takes it; or floats, as the network itself does.
+    folder : str or path
+        One that is there; the files in it are called "layer-0.png" and so on, by the layers' paths.
+    layers : sequence of str, optional
+        Their paths; by default the activations and the last layer, as far as they have rows and columns.
+    limit : int, default 64
+        How many channels of each to show at most, from the first.
+
+    Raises
+    ------
+    ValueError
+        If there is no such layer, one asked for has no rows and columns, or the picture does not fit the network.
+    OSError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from wimmel.models import lenet
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     pages = feature_maps_pictures(lenet(), np.zeros((1, 28, 28), np.float32), folder)
+    ...     print([page.name for page in pages])
+    ['layer-1.png', 'layer-4.png']
+    """
+    image = np.asarray(image)
+    answers = _answers(net, image, layers)
+    if layers is None:
+        modules = net.named_modules()
+        last = list(answers)[-1]
+        answers = {
+            layer: maps
+            for layer, maps in answers.items()
+            if maps.ndim == 3 and (layer == last or type(modules[layer]).__module__ == activation.__name__)
+        }
+    paths = {layer: Path(folder, f"layer-{layer}.png") for layer in answers}
+    for layer, maps in answers.items():
+        _draw(net, image, layer, maps, paths[layer], limit)
+    return list(paths.values())
 
 
 def layer_answers(net: Module, image: np.ndarray, layer: str) -> np.ndarray:
@@ -107,7 +134,12 @@ def layer_answers(net: Module, image: np.ndarray, layer: str) -> np.ndarray:
     >>> layer_answers(lenet(), np.zeros((1, 28, 28), np.float32), "3").shape
     (16, 10, 10)
     """
-    entering = np.asarray(image)[np.newaxis]
+    return _answers(net, np.asarray(image), (layer,))[layer]
+
+
+def _answers(net: Module, image: np.ndarray, layers: Sequence[str] | None) -> dict[str, np.ndarray]:
+    """What layers, by default all, give for one picture."""
+    entering = image[np.newaxis]
     if entering.dtype == np.uint8:
         preprocessing = net.__dict__.get("preprocessing")
         if preprocessing is None:
@@ -116,12 +148,46 @@ def layer_answers(net: Module, image: np.ndarray, layer: str) -> np.ndarray:
             )
         entering = preprocessing(entering)
     traced = trace(net, entering)
-    labels = traced.graph.labels
-    if layer not in labels:
-        raise ValueError(f"There is no layer {layer!r}; there are: {', '.join(name for name in labels if name)}.")
-    graph = Graph(traced.graph.inputs, (labels[layer],))
-    [answers] = evaluate(graph, [entering, *(variable.value for variable in traced.variables)])
-    return answers[0]
+    labels = {layer: tensor for layer, tensor in traced.graph.labels.items() if layer}
+    chosen = list(labels) if layers is None else list(layers)
+    if unknown := [layer for layer in chosen if layer not in labels]:
+        raise ValueError(f"There is no layer {unknown[0]!r}; there are: {', '.join(labels)}.")
+    graph = Graph(traced.graph.inputs, tuple(labels[layer] for layer in chosen))
+    answers = evaluate(graph, [entering, *(variable.value for variable in traced.variables)])
+    return {layer: maps[0] for layer, maps in zip(chosen, answers, strict=True)}
+
+
+def _draw(
+    net: Module, image: np.ndarray, layer: str, maps: np.ndarray, path: str | os.PathLike[str], limit: int
+) -> None:
+    if maps.ndim != 3:
+        raise ValueError(
+            f"Layer {layer} gives {maps.shape} for a picture, without rows and columns; choose a layer before the "
+            "pictures are flattened, wimmel.inspect lists them."
+        )
+    shown = maps[:limit]
+    signed = bool(shown.min() < 0 < shown.max())
+    largest = float(np.abs(shown).max()) or 1.0
+    scale = {"cmap": "PuOr", "vmin": -largest, "vmax": largest} if signed else _one_signed(shown)
+    columns = min(_COLUMNS, len(shown))
+    rows = math.ceil(len(shown) / columns)
+    picture_height, picture_width = _fitted(image.shape[-2:], 1.6)
+    height, width = _fitted(maps.shape[1:], _SIDE)
+    left = _MARGIN + picture_width + 0.35
+    tall = max(picture_height, rows * (height + _GAP + 0.14))
+
+    with page(path, left + columns * (width + _GAP) + _MARGIN - _GAP, 0.9 + tall + 0.2) as figure:
+        heading(figure, *_headings(net, layer, maps, len(shown), signed))
+        show_picture(axes_at(figure, _MARGIN, 0.9, picture_width, picture_height), _as_picture(image))
+        for number, answers in enumerate(shown):
+            row, column = divmod(number, columns)
+            axes = axes_at(figure, left + column * (width + _GAP), 0.9 + row * (height + _GAP + 0.14), width, height)
+            axes.imshow(answers, interpolation="nearest", aspect="auto", **scale)
+            axes.set_xticks([])
+            axes.set_yticks([])
+            for spine in axes.spines.values():
+                spine.set_visible(True)
+            axes.set_xlabel(str(number), fontsize=7, color=PALE, labelpad=1.5)
 
 
 def _headings(net: Module, layer: str, maps: np.ndarray, shown: int, signed: bool) -> tuple[str, str]:

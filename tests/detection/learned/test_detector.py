@@ -212,3 +212,26 @@ def test_arguments_are_checked(taught):
             taught[0].find(BLANK, **arguments)
     with pytest.raises(TypeError, match="uint8 array or a path"):
         taught[0].find(3)
+
+
+def test_a_view_is_what_the_network_found_the_best_find_in(taught):
+    detector, scenes = taught
+    for scene in scenes:
+        seen = detector.view(scene.picture, size=(64, 72))
+        assert seen.shape == (3, 64, 72)
+        best, windows, _ = detector.look(scene.picture, threshold=0.005, limit=1)
+        scores = detector.net(seen[np.newaxis])[0, 0]
+        found = np.log(best.scores[0] / (1 - best.scores[0]))
+        middle = scene.size[0] / windows[0, 2] / 2
+        if (
+            40 < windows[0, 0] / windows[0, 2] < 2 * middle - 40
+            and 36 < windows[0, 1] / windows[0, 2] < 2 * middle - 36
+        ):
+            assert scores.max() > found - 2.5, "the piece is cut at other pixels than the stride's"
+
+
+def test_a_view_stays_inside_the_picture_and_needs_no_find(taught):
+    detector, _ = taught
+    assert detector.view(np.zeros((300, 20), np.uint8), size=(90, 90)).shape[1] == 90
+    with pytest.raises(RuntimeError, match="not taught yet"):
+        Detector().view(np.zeros((30, 20), np.uint8))

@@ -24,6 +24,7 @@ _PORTRAIT, _IN_TERMINAL = 320, 32
 def show_find(folder: Path, seed: int) -> None:
     """Draws scenes, teaches a detector who Wim is, finds him in other scenes, and leaves all of it in the folder."""
     from wimmel.cli.find import find
+    from wimmel.cli.inspect import inspect
     from wimmel.cli.screen import Screen
     from wimmel.cli.teach import teach
 
@@ -37,7 +38,10 @@ def show_find(folder: Path, seed: int) -> None:
     _say_command(screen, "find", detector, scenes, "-o", found)
     find(detector, [str(scenes)], output=found)
     screen.say()
-    _judge(screen, folder, new)
+    scene, channels = _judge(screen, folder, new), folder / "channels"
+    _say_command(screen, "inspect", detector, "--picture", scene, "-o", channels)
+    inspect(detector, picture=scene, output=channels)
+    screen.say()
     _show_files(screen, folder)
 
 
@@ -98,22 +102,26 @@ def _drawn(screen: Screen, folder: Path, seed: int) -> dict[str, Scene]:
     return new
 
 
-def _judge(screen: Screen, folder: Path, new: dict[str, Scene]) -> None:
-    """Says in how many scenes the best find is Wim; draws the overview of such a scene, if there is one."""
+def _judge(screen: Screen, folder: Path, new: dict[str, Scene]) -> Path:
+    """Says in how many scenes the best find is Wim; gives such a scene, if there is one, after drawing its overview.
+
+    Of several it is the one with the fewest wrong finds.
+    """
     from wimmel.detection import Detector, iou, overview, read_annotations
     from wimmel.files import write_image
 
     found = read_annotations(folder / "found" / "found.json", folder / "new-scenes")
-    right = [
-        scene.pixels()
-        for scene, truth in zip(found, new.values(), strict=True)
+    right = {
+        name: len(scene)
+        for (name, truth), scene in zip(new.items(), found, strict=True)
         if len(scene) and iou(scene.boxes[:1], truth.boxes)[0, 0] >= 0.5
-    ]
+    }
     screen.say(f"In {len(right)} of {len(new)} scenes that it had never seen the best find is Wim.", "bold")
     screen.say()
-    shown = right[0] if right else found[0].pixels()
+    shown = folder / "new-scenes" / min(right or list(new), key=lambda name: right.get(name, 0))
     finds, _, heat = Detector.load(folder / "wim.safetensors").look(shown)
     write_image(folder / "overview.png", overview(shown, finds, heat))
+    return shown
 
 
 def _show_files(screen: Screen, folder: Path) -> None:
@@ -129,6 +137,7 @@ def _show_files(screen: Screen, folder: Path) -> None:
             (path("where-he-is.csv"), "where Wim is in them, as a table"),
             (path("found"), "for each of them the finds framed and a heat map; a page of all finds; their boxes"),
             (path("overview.png"), "one of them at a glance"),
+            (path("channels"), "what every channel of the network answers to what is around its best find"),
             (path("wim.png"), "Wim"),
         ]
     )

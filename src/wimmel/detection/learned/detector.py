@@ -17,7 +17,8 @@ from wimmel.detection.learned.network import network
 from wimmel.detection.learned.pyramid import Piecewise, as_piecewise
 from wimmel.detection.learned.settings import Settings, settings_for
 from wimmel.detection.learned.sweep import Swept, sweep
-from wimmel.detection.learned.teaching import OVERLAP, Progress, Report, teach
+from wimmel.detection.learned.teaching import FAINT, OVERLAP, Progress, Report, teach
+from wimmel.detection.learned.view import surroundings
 from wimmel.files import read_image_header
 from wimmel.nn.saving import description
 
@@ -181,6 +182,32 @@ class Detector:
             raise ValueError(f"limit must be at least 1; got {limit!r}.")
         picture = as_piecewise(image, settings.channels)
         return sweep(net, settings, picture, least, OVERLAP if overlap is None else overlap, most)
+
+    def view(
+        self, image: np.ndarray | str | os.PathLike[str] | Piecewise, size: tuple[int, int] = (120, 160)
+    ) -> np.ndarray:
+        """What the network is given of a picture's best find and what is around it, for a look at its layers.
+
+        Parameters
+        ----------
+        image : uint8 array (rows, columns) or (1 or 3, rows, columns), path, or Piecewise
+            Where nothing is found, however improbable, its middle is taken.
+        size : (rows, columns), default (120, 160)
+            At most, in the network's pixels, of which an object is 40 long.
+
+        Returns
+        -------
+        float32 array (channels, rows, columns)
+            Which `report.feature_maps_picture` takes, together with `net`.
+
+        Raises
+        ------
+        RuntimeError, ValueError, TypeError, OSError, ImageError
+            As `find`.
+        """
+        settings, net = self._taught()
+        picture = as_piecewise(image, settings.channels)
+        return surroundings(picture, settings, sweep(net, settings, picture, FAINT, OVERLAP, 1).windows, size)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Writes the detector to a safetensors file, whole or not at all; it is a network's file too.
