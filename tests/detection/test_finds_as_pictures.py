@@ -130,11 +130,11 @@ def test_a_turned_picture_is_drawn_upright_and_a_cut_one_refused(tmp_path):
 
 
 def test_a_peak_of_a_single_cell_glows_as_much_as_a_broad_one():
-    scores = np.zeros((15, 20))
-    scores[3, 4] = scores[10:13, 14:17] = 1
-    glowing = heat_map(GRAY, scores).astype(int)
+    scores = np.zeros((60, 80))
+    scores[13, 14] = scores[40:43, 54:57] = 1
+    glowing = heat_map(np.full((480, 640), 200, np.uint8), scores).astype(int)
     warm = glowing[0] - glowing[2]
-    assert warm[28, 36] > 0.8 * warm[92, 124]
+    assert warm[108, 116] > 0.8 * warm[332, 444]
 
 
 def test_an_overview_has_the_finds_the_heat_and_the_best_find_from_near():

@@ -5,7 +5,6 @@ Given pictures, finds and maps of scores; hands on pictures as arrays, which `fi
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -154,9 +153,10 @@ def _glowing(heat: np.ndarray, size: tuple[int, int], radius: int) -> np.ndarray
     """The map at another size (rows, columns), its peaks widened to a radius in pixels."""
     from PIL import Image, ImageFilter
 
-    step = math.ceil(radius * heat.shape[0] / size[0])  # in elements of the map, which may be larger than pixels
+    step = round(radius * heat.shape[0] / size[0])  # in elements of the map, which may be larger than pixels
     widened = Image.fromarray(np.rint(255 * heat).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * step + 1))
-    smooth = widened.resize((size[1], size[0]), Image.Resampling.BILINEAR).filter(ImageFilter.GaussianBlur(radius / 2))
+    reach = (step + 0.5) * size[0] / heat.shape[0]  # of a widened peak, in pixels
+    smooth = widened.resize((size[1], size[0]), Image.Resampling.BILINEAR).filter(ImageFilter.GaussianBlur(reach / 2.4))
     return np.asarray(smooth) / np.float32(255)
 
 
