@@ -8,6 +8,7 @@ import pytest
 
 import wimmel as wm
 from wimmel.detection import Detector, Scene, SceneSet, average_precision, iou
+from wimmel.detection.learned.pyramid import WholePicture, level_size, piece_of_level
 from wimmel.files import load_tensors, save_tensors, write_image
 
 QUICK = {"steps": 90, "batch_size": 48, "rounds": 3, "learning_rate": 4e-3, "widths": (12, 16, 24, 32, 48)}
@@ -214,20 +215,23 @@ def test_arguments_are_checked(taught):
         taught[0].find(3)
 
 
-def test_a_view_is_what_the_network_found_the_best_find_in(taught):
+def test_a_view_is_the_level_around_the_best_find(taught):
     detector, scenes = taught
+    rows, columns = 64, 72
     for scene in scenes:
-        seen = detector.view(scene.picture, size=(64, 72))
-        assert seen.shape == (3, 64, 72)
-        best, windows, _ = detector.look(scene.picture, threshold=0.005, limit=1)
-        scores = detector.net(seen[np.newaxis])[0, 0]
-        found = np.log(best.scores[0] / (1 - best.scores[0]))
-        middle = scene.size[0] / windows[0, 2] / 2
-        if (
-            40 < windows[0, 0] / windows[0, 2] < 2 * middle - 40
-            and 36 < windows[0, 1] / windows[0, 2] < 2 * middle - 36
-        ):
-            assert scores.max() > found - 2.5, "the piece is cut at other pixels than the stride's"
+        across, down, span = detector.look(scene.picture, threshold=0.005, limit=1).windows[0]
+        picture = WholePicture(scene.picture)
+        height, width = level_size(picture, span)
+        level = piece_of_level(picture, span, 0, 0, height, width)
+        seen = detector.view(scene.picture, size=(rows, columns))
+        [(top, left)] = [
+            (top, left)
+            for top in range(height - rows + 1)
+            for left in range(width - columns + 1)
+            if (level[:, top : top + rows, left : left + columns] == seen).all()
+        ]
+        assert abs(top + rows / 2 - down / span) <= 1 or top in (0, height - rows)
+        assert abs(left + columns / 2 - across / span) <= 1 or left in (0, width - columns)
 
 
 def test_a_view_stays_inside_the_picture_and_needs_no_find(taught):

@@ -119,8 +119,8 @@ def _judge(screen: Screen, folder: Path, new: dict[str, Scene]) -> Path:
     screen.say(f"In {len(right)} of {len(new)} scenes that it had never seen the best find is Wim.", "bold")
     screen.say()
     shown = folder / "new-scenes" / min(right or list(new), key=lambda name: right.get(name, 0))
-    finds, _, heat = Detector.load(folder / "wim.safetensors").look(shown)
-    write_image(folder / "overview.png", overview(shown, finds, heat))
+    swept = Detector.load(folder / "wim.safetensors").look(shown)
+    write_image(folder / "overview.png", overview(shown, swept.finds, swept.heat))
     return shown
 
 
