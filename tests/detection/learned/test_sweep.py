@@ -1,11 +1,14 @@
 """The sweep in tiles gives what the network says about the whole picture at once."""
 
 import math
+import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import wimmel as wm
 from wimmel.detection import Piecewise
 from wimmel.detection.learned.network import network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, piece_of_level
@@ -34,10 +37,10 @@ def whole_level(picture, span):
 
 
 class Counted:
-    """A picture in pieces that remembers the largest piece it was asked for."""
+    """A picture in pieces that remembers the largest piece it was asked for, and is to be asked by one at a time."""
 
     def __init__(self, pixels):
-        self.pixels, self.largest = pixels, 0
+        self.pixels, self.largest, self.asked = pixels, 0, threading.Lock()
 
     @property
     def shape(self):
@@ -45,7 +48,10 @@ class Counted:
 
     def piece(self, top, left, bottom, right):
         assert 0 <= top < bottom <= self.shape[1] and 0 <= left < right <= self.shape[2]
+        assert self.asked.acquire(blocking=False), "two threads ask for a piece at once"
         self.largest = max(self.largest, (bottom - top) * (right - left))
+        time.sleep(1e-4)
+        self.asked.release()
         return self.pixels[:, top:bottom, left:right].copy()
 
 
@@ -79,6 +85,46 @@ def test_boxes_do_not_depend_on_the_tiles(size):
     np.testing.assert_allclose(one.boxes, other.boxes, atol=1e-3)
     np.testing.assert_allclose(one.scores, other.scores, atol=1e-4)
     assert (one.classes == other.classes).all()
+
+
+def test_any_number_of_threads_gives_the_same_bits():
+    settings, picture = small(), random_picture(200, 300)
+    net = network(settings).initialize(3)
+    swept = []
+    for threads in (1, 2, 3, 40):
+        with wm.num_threads(threads), wm.precision("exact"):
+            swept.append([level.outputs for level in levels(net, settings, Counted(picture), tile=8)])
+    for others in swept[1:]:
+        for one, other in zip(swept[0], others, strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_threads_that_look_at_tiles_keep_to_the_settings_of_their_caller():
+    settings, picture, seen = small(spans=(1.0,)), random_picture(200, 300), set()
+    net = network(settings).initialize(3)
+
+    def watched(tile):
+        seen.add((wm.get_precision(), wm.get_num_threads()))
+        return net(tile)
+
+    with wm.num_threads(2), wm.precision("exact"):
+        list(levels(watched, settings, WholePicture(picture), tile=8))
+        assert wm.get_num_threads() == 2
+    assert seen == {("exact", 2), ("exact", 1)}
+
+
+def test_what_goes_wrong_in_a_tile_ends_the_sweep():
+    settings, asked = small(spans=(1.0,)), []
+
+    def failing(tile):
+        asked.append(tile.shape)
+        if len(asked) > 1:
+            raise RuntimeError("no more of this")
+        return np.zeros((1, 6, 8, 8), np.float32)
+
+    with wm.num_threads(2), pytest.raises(RuntimeError, match="no more of this"):
+        list(levels(failing, settings, WholePicture(random_picture(1000, 1000)), tile=8))
+    assert len(asked) < 100
 
 
 @pytest.mark.parametrize("span", [0.28125, 1.0, 1.00390625, 3.51953125])

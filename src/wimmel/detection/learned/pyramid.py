@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+from threading import Lock
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -41,6 +42,21 @@ class WholePicture(NamedTuple):
 
     def piece(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
         return self.pixels[:, top:bottom, left:right]
+
+
+class OneAtATime:
+    """A picture whose pieces are read by one thread at a time, whatever it is."""
+
+    def __init__(self, picture: Piecewise) -> None:
+        self._picture, self._turn = picture, Lock()
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self._picture.shape
+
+    def piece(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+        with self._turn:
+            return self._picture.piece(top, left, bottom, right)
 
 
 def as_piecewise(image: np.ndarray | str | os.PathLike[str] | Piecewise, channels: int) -> Piecewise:
@@ -99,8 +115,8 @@ def resized(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, 
     """The part of a picture in a box (left, top, right, bottom), brought to a size (rows, columns): uint8."""
     from PIL import Image
 
-    planes = np.ascontiguousarray(pixels.transpose(1, 2, 0))
-    image = Image.fromarray(planes[:, :, 0] if planes.shape[2] == 1 else planes)
+    planes = [Image.fromarray(np.ascontiguousarray(plane)) for plane in pixels]
+    image = planes[0] if len(planes) == 1 else Image.merge("RGB", planes)
     left, top, right, bottom = box
     # across, then down: in one call Pillow chooses the order by the sizes, and rounds otherwise in each
     image = image.resize((size[1], image.height), Image.Resampling.BILINEAR, box=(left, 0, right, image.height))

@@ -1,13 +1,17 @@
 """The sweep: the network over a whole picture at several sizes, in tiles, and the peaks of its scores as boxes.
 
 Tiles begin at multiples of the total stride and overlap by the receptive field; beyond the picture there are zeros. So
-the scores are those of the untiled sweep, and memory is needed for a tile and the maps of scores only.
+the scores are those of the untiled sweep, and memory is needed for a tile of each thread and the maps of scores only.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+from functools import partial
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -15,16 +19,17 @@ import numpy as np
 from wimmel.detection.boxes import clip, non_maximum_suppression
 from wimmel.detection.finds import Finds
 from wimmel.detection.learned.network import OFFSETS, STRIDE, window_size
-from wimmel.detection.learned.pyramid import Piecewise, level_size, piece_of_level
+from wimmel.detection.learned.pyramid import OneAtATime, Piecewise, level_size, piece_of_level
 from wimmel.detection.learned.settings import LONGER_SIDE, Settings
 from wimmel.detection.peaks import highest
+from wimmel.runtime.native import get_num_threads, num_threads
 
 Network = Callable[[np.ndarray], np.ndarray]
 
 TILE = 64
 """Windows along a side of a tile, at most."""
 
-_STEP = 16
+_STEP = 4
 _MOST_PEAKS = 1000
 _LARGEST_LOGARITHM = 1.5
 
@@ -56,23 +61,54 @@ class Swept(NamedTuple):
 
 def levels(net: Network, settings: Settings, picture: Piecewise, tile: int = TILE) -> Iterator[Level]:
     """The network's outputs for every level of the picture's pyramid; the first window is centred on the corner."""
+    picture = OneAtATime(picture)
     for span in settings.spans:
         rows, columns = (side // STRIDE + 1 for side in level_size(picture, span))
         outputs = np.empty((len(settings.class_names) + OFFSETS, rows, columns), np.float32)
-        height, width = _side(rows, tile), _side(columns, tile)
-        for top in range(0, rows, height):
-            for left in range(0, columns, width):
-                part = outputs[:, top : top + height, left : left + width]
-                piece = _tile(settings, picture, span, (top, left), (height, width))
-                part[...] = net(piece[np.newaxis])[0, :, : part.shape[1], : part.shape[2]]
+        tile_size = _side(rows, tile), _side(columns, tile)
+        firsts = list(product(range(0, rows, tile_size[0]), range(0, columns, tile_size[1])))
+        _share_out(partial(_look, net, settings, picture, span, outputs, tile_size), firsts)
         yield Level(outputs, span)
 
 
 def _side(count: int, most: int) -> int:
-    """Windows along a side of the tiles that cut so many into equal parts, of a few sizes only."""
+    """Windows along a side of the tiles that cut so many into equal parts; of few sizes, since each has to be planned."""
     if count > most:
         count = math.ceil(count / math.ceil(count / most))
     return min(math.ceil(count / _STEP) * _STEP, max(most, 1))
+
+
+def _share_out(look: Callable[[tuple[int, int]], None], tiles: Sequence[tuple[int, int]]) -> None:
+    """Every tile is looked at: each by a thread of its own where there are enough of them, else by all together."""
+    threads = get_num_threads()
+    first, rest = tiles[0], tiles[1:]
+    look(first)  # alone, since the first call of a size plans it, and all threads would
+    if not 1 < threads <= len(rest):
+        for tile in rest:
+            look(tile)
+        return
+    with num_threads(1):
+        pool = ThreadPoolExecutor(threads)
+        try:
+            for looked in [pool.submit(copy_context().run, look, tile) for tile in rest]:
+                looked.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _look(
+    net: Network,
+    settings: Settings,
+    picture: Piecewise,
+    span: float,
+    outputs: np.ndarray,
+    size: tuple[int, int],
+    first: tuple[int, int],
+) -> None:
+    """Fills in what the network says about a tile."""
+    part = outputs[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
+    seen = _tile(settings, picture, span, first, size)
+    part[...] = net(seen[np.newaxis])[0, :, : part.shape[1], : part.shape[2]]
 
 
 def _tile(
