@@ -72,7 +72,7 @@ def levels(net: Network, settings: Settings, picture: Piecewise, tile: int = TIL
 
 
 def _side(count: int, most: int) -> int:
-    """Windows along a side of the tiles that cut so many into equal parts; of few sizes, since each has to be planned."""
+    """Windows along a side of the tiles that cut so many into equal parts; of few sizes, since each is planned."""
     if count > most:
         count = math.ceil(count / math.ceil(count / most))
     return min(math.ceil(count / _STEP) * _STEP, max(most, 1))
