@@ -5,21 +5,19 @@ Whatever the file holds (palette, 16 bits, CMYK, transparency, a camera's rotati
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wimmel.files.atomic import sentence_error, write_bytes
+from wimmel.files.atomic import write_bytes
+from wimmel.files.opening import PIXEL_LIMIT, check_pixels, formats, name_of, opened
+from wimmel.files.pieces import InMemory, Piecewise
 from wimmel.files.pixels import (
-    RangeError,
+    as_array,
     check_channels,
     cover,
     is_gray,
@@ -28,11 +26,12 @@ from wimmel.files.pixels import (
     plain_image,
     rows_columns,
 )
+from wimmel.files.tiff import open_tiff
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    ImageSource = str | os.PathLike[str] | IO[bytes]
+    from wimmel.files.opening import ImageSource
 
 IMAGE_SUFFIXES = frozenset(
     {".avif", ".bmp", ".dib", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"}
@@ -40,20 +39,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 """The file names, in lower case, that folders of pictures are searched for."""
 
-PIXEL_LIMIT = 178_956_970
-"""Pictures with more pixels are refused before decoding: a small file may claim to hold a huge picture."""
-
-# Pillow reads more formats than these, but some of them start other programs (EPS runs Ghostscript).
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _JPEG_QUALITY = 95
-
-
-class ImageError(ValueError):
-    """A picture that cannot be read: the message names it and says why, `reason` says only why."""
-
-    def __init__(self, name: str, reason: str) -> None:
-        super().__init__(f"The picture {name} could not be read: {reason}.")
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -70,6 +56,7 @@ def read_image(
     size: int | tuple[int, int] | None = None,
     channels: int | None = None,
     name: str | None = None,
+    max_pixels: int = PIXEL_LIMIT,
 ) -> np.ndarray:
     """The picture as uint8 of shape (channels, rows, columns).
 
@@ -89,6 +76,8 @@ def read_image(
         1 for gray (ITU-R 601 luma), 3 for RGB; None gives 1 if the file stores gray, else 3.
     name : str, default None
         What to call the picture in messages, when the source is a file without a name.
+    max_pixels : int, default 178,956,970
+        Pictures of more pixels are refused before they are decoded.
 
     Returns
     -------
@@ -99,7 +88,7 @@ def read_image(
     OSError
         If there is no such file, it is a folder, or it cannot be opened.
     ImageError
-        A ValueError: if it is no picture, is truncated or damaged, is larger than 178,956,970 pixels, or
+        A ValueError: if it is no picture, is truncated or damaged, has more than `max_pixels`, or
         holds numbers whose range is not defined.
     ValueError
         If `size` or `channels` is not as described.
@@ -116,12 +105,8 @@ def read_image(
     """
     wanted = rows_columns(size)
     check_channels(channels)
-    with _opened(source, name) as image:
-        if wanted is not None:
-            # JPEG decodes at a half, quarter or eighth too; twice the wanted size is left to antialiasing.
-            image.draft(None, (2 * max(wanted), 2 * max(wanted)))
-        plain = plain_image(image, channels)
-    return _as_array(plain if wanted is None else cover(plain, wanted))
+    plain = _plain(source, channels, name, max_pixels, wanted)
+    return as_array(plain if wanted is None else cover(plain, wanted))
 
 
 def read_image_header(source: ImageSource, name: str | None = None) -> ImageHeader:
@@ -147,13 +132,62 @@ def read_image_header(source: ImageSource, name: str | None = None) -> ImageHead
     >>> read_image_header(io.BytesIO(encode_image(np.zeros((3, 20, 10), np.uint8), "jpeg")))
     ImageHeader(height=20, width=10, channels=3)
     """
-    with _opened(source, name) as image:
+    if (tiff := open_tiff(source, None, name)) is not None:
+        check_pixels(name_of(source, name), tiff.shape[1] * tiff.shape[2], PIXEL_LIMIT)
+        return ImageHeader(tiff.shape[1], tiff.shape[2], tiff.shape[0])
+    with opened(source, name) as image:
         if image.format == "TIFF":
             image.load()  # Pillow turns these upright itself, and corrects its notes when it decodes
         height, width = image.height, image.width
         if orientation(image) in (5, 6, 7, 8):
             height, width = width, height
         return ImageHeader(height, width, 1 if is_gray(image) else 3)
+
+
+MAX_PIXELS = 500_000_000
+"""Pictures to search that have more pixels are refused, unless they are read in pieces or another limit is given."""
+
+
+def open_image(path: str | os.PathLike[str], channels: int | None = None, max_pixels: int = MAX_PIXELS) -> Piecewise:
+    """A picture of any size, to be read in pieces: the same pixels as those that `read_image` gives.
+
+    TIFFs are decoded tile by tile, or strip by strip, as they are asked for; of those decoded last 192 MiB are kept.
+    Other pictures are decoded here and kept in memory, and so are TIFFs that can only be read as a whole: those that
+    are to be turned, or whose pixels are one large compressed strip, or compressed or coloured in rare ways.
+
+    Parameters
+    ----------
+    path : path
+    channels : 1 or 3, default None
+        As in `read_image`.
+    max_pixels : int, default 500 million
+        Pictures of more pixels are refused before they are decoded, unless they are read in pieces.
+
+    Returns
+    -------
+    Piecewise
+        With ``shape`` (channels, rows, columns) and ``piece(top, left, bottom, right)``.
+
+    Raises
+    ------
+    OSError
+        If there is no such file, it is a folder, or it cannot be opened.
+    ImageError
+        As in `read_image`; where damage is further on in a file, `piece` raises it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_image(Path(folder, "scene.tif"), np.arange(12, dtype=np.uint8).reshape(3, 4))
+    ...     open_image(Path(folder, "scene.tif")).piece(1, 1, 3, 4)
+    array([[[ 5,  6,  7],
+            [ 9, 10, 11]]], dtype=uint8)
+    """
+    check_channels(channels)
+    if (tiff := open_tiff(path, channels)) is not None:
+        return tiff
+    return InMemory(_plain(path, channels, None, max_pixels, None))
 
 
 def read_opacity(source: ImageSource, name: str | None = None) -> np.ndarray | None:
@@ -180,7 +214,7 @@ def read_opacity(source: ImageSource, name: str | None = None) -> np.ndarray | N
     >>> read_opacity(io.BytesIO(encode_image(np.zeros((1, 3, 4), np.uint8)))) is None
     True
     """
-    with _opened(source, name) as image:
+    with opened(source, name) as image:
         found = opacity(image)
     return None if found is None else np.asarray(found).copy()
 
@@ -212,7 +246,7 @@ def fit_image(picture: np.ndarray, size: int | tuple[int, int] | None, channels:
     wanted = rows_columns(size)
     check_channels(channels)
     plain = plain_image(_as_pillow(picture), channels)
-    return _as_array(plain if wanted is None else cover(plain, wanted))
+    return as_array(plain if wanted is None else cover(plain, wanted))
 
 
 def write_image(path: str | os.PathLike[str], picture: np.ndarray) -> None:
@@ -272,9 +306,9 @@ def encode_image(picture: np.ndarray, suffix: str = "png") -> bytes:
     from PIL import Image
 
     image = _as_pillow(picture)
-    _formats()
+    formats()
     kind = Image.registered_extensions().get(f".{suffix.lower()}")
-    if kind not in _formats() or kind not in Image.SAVE:
+    if kind not in formats() or kind not in Image.SAVE:
         raise ValueError(f"Pictures cannot be written as {suffix!r}; try png or jpg.")
     written = io.BytesIO()
     try:
@@ -285,65 +319,19 @@ def encode_image(picture: np.ndarray, suffix: str = "png") -> bytes:
     return written.getvalue()
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    """The formats to try, of those that this build of Pillow knows."""
-    from PIL import Image
-
-    Image.init()
-    return tuple(kind for kind in _FORMATS if kind in Image.OPEN)
-
-
-@contextmanager
-def _opened(source: ImageSource, name: str | None) -> Iterator[Image]:
-    """The picture opened, not yet decoded; a failure inside the block becomes an ImageError with its name."""
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(source, str | os.PathLike):
-        with _open_path(Path(source)) as file, _opened(file, name or str(source)) as image:
-            yield image
-        return
-    name = name or str(getattr(source, "name", "given"))
-    try:
-        with Image.open(source, formats=_formats()) as image:
-            if image.width * image.height > PIXEL_LIMIT:
-                raise Image.DecompressionBombError
-            yield image
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        reason = f"it has more than {PIXEL_LIMIT:,} pixels, too many to decode safely; make it smaller first"
-        raise ImageError(name, reason) from error
-    except UnidentifiedImageError as error:
-        reason = "it is not a picture of any kind known here, or its beginning is damaged"
-        raise ImageError(name, reason) from error
-    except ImageError:
-        raise
-    except RangeError as error:
-        raise ImageError(name, str(error)) from error
-    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
-        raise ImageError(name, f"it is truncated or damaged ({_one_line(error)})") from error
-
-
-def _open_path(path: Path) -> IO[bytes]:
-    try:
-        return path.open("rb")
-    except FileNotFoundError as error:
-        sentence = f"There is no picture {path}; check the name and the folder."
-        raise sentence_error(FileNotFoundError, errno.ENOENT, sentence) from error
-    except OSError as error:
-        is_folder = path.is_dir()
-        kind, code = (IsADirectoryError, errno.EISDIR) if is_folder else (type(error), error.errno)
-        reason = "it is a folder; give an image file" if is_folder else error.strerror or str(error)
-        raise sentence_error(kind, code, f"The picture {path} could not be opened: {reason}.") from error
-
-
-def _one_line(error: Exception) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
-    return text or type(error).__name__
-
-
-def _as_array(image: Image) -> np.ndarray:
-    pixels = np.asarray(image)
-    return pixels[np.newaxis].copy() if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+def _plain(
+    source: ImageSource, channels: int | None, name: str | None, most: int, wanted: tuple[int, int] | None
+) -> Image:
+    """The picture decoded, as mode L or RGB; perhaps smaller, if only a size is wanted."""
+    if (tiff := open_tiff(source, channels, name)) is not None:
+        _, rows, columns = tiff.shape
+        check_pixels(name_of(source, name), rows * columns, most)
+        return _as_pillow(tiff.piece(0, 0, rows, columns))
+    with opened(source, name, most) as image:
+        if wanted is not None:
+            # JPEG decodes at a half, quarter or eighth too; twice the wanted size is left to antialiasing.
+            image.draft(None, (2 * max(wanted), 2 * max(wanted)))
+        return plain_image(image, channels)
 
 
 def _as_pillow(picture: np.ndarray) -> Image:

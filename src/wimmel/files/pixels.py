@@ -35,6 +35,12 @@ def plain_image(image: Image, channels: int | None) -> Image:
     return _upright(image if image.mode == mode else image.convert(mode), held)
 
 
+def as_array(image: Image) -> np.ndarray:
+    """An image of mode L or RGB as uint8 (channels, rows, columns)."""
+    pixels = np.asarray(image)
+    return pixels[np.newaxis].copy() if pixels.ndim == 2 else np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
 def opacity(image: Image) -> Image | None:
     """How opaque each pixel is, upright, in mode L: 0 for transparent, 255 for opaque; None where all of it is."""
     image.load()
