@@ -105,7 +105,16 @@ def read_image(
     """
     wanted = rows_columns(size)
     check_channels(channels)
-    plain = _plain(source, channels, name, max_pixels, wanted)
+    if (tiff := open_tiff(source, channels, name)) is not None:
+        _, rows, columns = tiff.shape
+        check_pixels(name_of(source, name), rows * columns, max_pixels)
+        pixels = tiff.piece(0, 0, rows, columns)
+        return pixels if wanted is None else fit_image(pixels, wanted, channels)
+    with opened(source, name, max_pixels) as image:
+        if wanted is not None:
+            # JPEG decodes at a half, quarter or eighth too; twice the wanted size is left to antialiasing.
+            image.draft(None, (2 * max(wanted), 2 * max(wanted)))
+        plain = plain_image(image, channels)
     return as_array(plain if wanted is None else cover(plain, wanted))
 
 
@@ -187,7 +196,8 @@ def open_image(path: str | os.PathLike[str], channels: int | None = None, max_pi
     check_channels(channels)
     if (tiff := open_tiff(path, channels)) is not None:
         return tiff
-    return InMemory(_plain(path, channels, None, max_pixels, None))
+    with opened(path, None, max_pixels) as image:
+        return InMemory(plain_image(image, channels))
 
 
 def read_opacity(source: ImageSource, name: str | None = None) -> np.ndarray | None:
@@ -317,21 +327,6 @@ def encode_image(picture: np.ndarray, suffix: str = "png") -> bytes:
         sentence = f"A picture of shape {picture.shape} cannot be written as {suffix}: {error}."
         raise ValueError(sentence) from error
     return written.getvalue()
-
-
-def _plain(
-    source: ImageSource, channels: int | None, name: str | None, most: int, wanted: tuple[int, int] | None
-) -> Image:
-    """The picture decoded, as mode L or RGB; perhaps smaller, if only a size is wanted."""
-    if (tiff := open_tiff(source, channels, name)) is not None:
-        _, rows, columns = tiff.shape
-        check_pixels(name_of(source, name), rows * columns, most)
-        return _as_pillow(tiff.piece(0, 0, rows, columns))
-    with opened(source, name, most) as image:
-        if wanted is not None:
-            # JPEG decodes at a half, quarter or eighth too; twice the wanted size is left to antialiasing.
-            image.draft(None, (2 * max(wanted), 2 * max(wanted)))
-        return plain_image(image, channels)
 
 
 def _as_pillow(picture: np.ndarray) -> Image:

@@ -9,25 +9,15 @@ from __future__ import annotations
 import math
 import os
 from threading import Lock
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
-from wimmel.files import fit_image, read_image
+from wimmel.detection.learned.settings import GRAIN
+from wimmel.files import Piecewise, fit_image, open_image
 
 _MIDDLE, _UNIT = 127.5, 64.0
-
-
-@runtime_checkable
-class Piecewise(Protocol):
-    """A picture that is read in pieces, for one that is larger than the memory."""
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, rows and columns."""
-
-    def piece(self, top: int, left: int, bottom: int, right: int) -> np.ndarray:
-        """The rows from top to before bottom and columns from left to before right: uint8 (channels, rows, columns)."""
+_AT_ONCE = 2**24
 
 
 class WholePicture(NamedTuple):
@@ -70,7 +60,7 @@ def as_piecewise(image: np.ndarray | str | os.PathLike[str] | Piecewise, channel
         If the file cannot be read.
     """
     if isinstance(image, str | os.PathLike):
-        return WholePicture(read_image(image, channels=channels))
+        return open_image(image, channels)
     if isinstance(image, np.ndarray):
         planes = image[np.newaxis] if image.ndim == 2 else image
         return WholePicture(fit_image(planes, None, channels))
@@ -99,16 +89,38 @@ def piece_of_level(picture: Piecewise, span: float, top: int, left: int, bottom:
     first_column, last_column = max(left, 0), min(right, columns)
     if first_row >= last_row or first_column >= last_column:
         return piece
-    reach = math.ceil(max(span, 1)) + 1
-    above = max(math.floor(first_row * span) - reach, 0)
-    before = max(math.floor(first_column * span) - reach, 0)
-    below = min(math.ceil(last_row * span) + reach, picture.shape[1])
-    after = min(math.ceil(last_column * span) + reach, picture.shape[2])
-    box = (first_column * span - before, first_row * span - above, last_column * span - before, last_row * span - above)
-    pixels = picture.piece(above, before, below, after)
-    shown = resized(pixels, (last_row - first_row, last_column - first_column), box)
+    shown = pixels_of_level(picture, span, first_row, first_column, last_row, last_column)
     piece[:, first_row - top : last_row - top, first_column - left : last_column - left] = scaled(shown)
     return piece
+
+
+def pixels_of_level(picture: Piecewise, span: float, top: int, left: int, bottom: int, right: int) -> np.ndarray:
+    """A piece of a level that lies within it: uint8 (channels, bottom - top, right - left)."""
+    height, width = bottom - top, right - left
+    if height * width * span**2 > _AT_ONCE and height * width > 1:
+        # of the picture only so much is in memory at a time
+        row, column = (top + height // 2, right) if height >= width else (bottom, left + width // 2)
+        first = pixels_of_level(picture, span, top, left, row, column)
+        corner = (row, left) if height >= width else (top, column)
+        second = pixels_of_level(picture, span, *corner, bottom, right)
+        return np.concatenate((first, second), axis=1 if height >= width else 2)
+    reach = math.ceil(max(span, 1)) + 1
+    above, before = (max(math.floor(first * span) - reach, 0) for first in (top, left))
+    below = min(math.ceil(bottom * span) + reach, picture.shape[1])
+    after = min(math.ceil(right * span) + reach, picture.shape[2])
+    end, foot = min(right * span, picture.shape[2]), min(bottom * span, picture.shape[1])
+    box = (left * span - before, top * span - above, end - before, foot - above)
+    return resized(picture.piece(above, before, below, after), (height, width), box)
+
+
+def shrunken(picture: Piecewise, most: int) -> tuple[np.ndarray, float]:
+    """The picture, smaller if it has more than so many pixels: uint8 (channels, rows, columns); and what a pixel spans."""
+    _, rows, columns = picture.shape
+    if rows * columns <= most:
+        return picture.piece(0, 0, rows, columns), 1.0
+    span = math.ceil(math.sqrt(rows * columns / most) * GRAIN) / GRAIN
+    height, width = (max(side, 1) for side in level_size(picture, span))
+    return pixels_of_level(picture, span, 0, 0, height, width), span
 
 
 def resized(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, float, float]) -> np.ndarray:
