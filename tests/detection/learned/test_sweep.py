@@ -10,8 +10,9 @@ from PIL import Image
 
 import wimmel as wm
 from wimmel.detection import Piecewise
+from wimmel.detection.learned import pyramid
 from wimmel.detection.learned.network import network, window_size
-from wimmel.detection.learned.pyramid import WholePicture, piece_of_level
+from wimmel.detection.learned.pyramid import WholePicture, piece_of_level, shrunken
 from wimmel.detection.learned.settings import Settings
 from wimmel.detection.learned.sweep import centres, levels, sweep
 
@@ -181,3 +182,29 @@ def test_scores_of_any_size_become_probabilities(score):
         swept = sweep(net, settings, WholePicture(random_picture(90, 90)), 0.5, 0.4, 50)
     assert (len(swept.finds) > 0) == (score > 0)
     np.testing.assert_allclose(swept.heat, float(score > 0), atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [1, 300, 5000])
+def test_a_level_made_from_small_parts_has_the_same_bits(monkeypatch, most):
+    picture = random_picture(90, 140)
+    for span in (0.28125, 1.00390625, 7.51953125):
+        whole = whole_level(picture, span)
+        monkeypatch.setattr(pyramid, "_AT_ONCE", most)
+        counted = Counted(picture)
+        piece = piece_of_level(counted, span, 0, 0, *whole.shape[1:])
+        np.testing.assert_array_equal(piece, whole)
+        reach = 2 * (math.ceil(max(span, 1)) + 1) + 1
+        assert counted.largest <= (math.sqrt(most) + span + reach) ** 2 * 2
+
+
+def test_a_large_picture_is_shrunken_to_a_number_of_pixels():
+    picture = np.full((3, 200, 300), 90, np.uint8)
+    picture[:, 100:110, 150:160] = 200
+    same, span = shrunken(WholePicture(picture), 60_000)
+    assert span == 1
+    np.testing.assert_array_equal(same, picture)
+    small, span = shrunken(WholePicture(picture), 15_000)
+    assert span == 2
+    assert small.shape == (3, 100, 150)
+    np.testing.assert_array_equal(np.unique(np.nonzero(small[0] > 150)[0]), np.arange(50, 55))
+    assert shrunken(WholePicture(picture[:, :1]), 10)[0].shape == (3, 1, 10)

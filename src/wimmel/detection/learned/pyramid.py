@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from wimmel.detection.learned.settings import GRAIN
-from wimmel.files import Piecewise, fit_image, open_image
+from wimmel.files import Piecewise as Piecewise
+from wimmel.files import fit_image, open_image
 
 _MIDDLE, _UNIT = 127.5, 64.0
 _AT_ONCE = 2**24
@@ -114,11 +115,11 @@ def pixels_of_level(picture: Piecewise, span: float, top: int, left: int, bottom
 
 
 def shrunken(picture: Piecewise, most: int) -> tuple[np.ndarray, float]:
-    """The picture, smaller if it has more than so many pixels: uint8 (channels, rows, columns); and what a pixel spans."""
+    """The picture, smaller if it has more than so many pixels, uint8 (channels, rows, columns), and a pixel's span."""
     _, rows, columns = picture.shape
     if rows * columns <= most:
         return picture.piece(0, 0, rows, columns), 1.0
-    span = math.ceil(math.sqrt(rows * columns / most) * GRAIN) / GRAIN
+    span = math.ceil(max(math.sqrt(rows * columns / most), max(rows, columns) / most) * GRAIN) / GRAIN
     height, width = (max(side, 1) for side in level_size(picture, span))
     return pixels_of_level(picture, span, 0, 0, height, width), span
 
