@@ -1,4 +1,4 @@
-"""Windows to learn from: objects moved and scaled a little, random background, and what was wrongly found.
+"""Windows to learn from: objects moved, scaled, set elsewhere and partly hidden; background; what was wrongly found.
 
 Given scenes; hands on batches of what the network sees in windows, and what it should say about them. What is drawn at
 random is a function of the seed, the step, and the window's place in the batch.
@@ -16,6 +16,7 @@ import numpy as np
 from wimmel.data.draws import Purpose, uniform
 from wimmel.detection.boxes import areas, intersections, iou
 from wimmel.detection.finds import Scene
+from wimmel.detection.learned.collages import hide_part, set_among
 from wimmel.detection.learned.network import OFFSETS, window_size
 from wimmel.detection.learned.pyramid import WholePicture, scaled
 from wimmel.detection.learned.settings import LONGER_SIDE, Settings
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 APART = 0.3
 """The IoU with an object below which a box shows background."""
 
+HIDDEN = 0.3
+"""The part of an object that is hidden from the network at most."""
+
 _MIDDLE_GRAY = 128
 _TRIES = 12
-_DRAWS = 8
+_DRAWS = 19
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,6 +133,12 @@ def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, n
         else:
             scene, window = _on_background(grounds, step, place)
         seen[place] = grounds.cut(scene, *window)
+        if place < objects + hard:
+            box = _box(settings, targets[place])
+            if drawn[8] < settings.moved:
+                set_among(seen[place], _elsewhere(grounds, step, count + place), box, drawn[9:13])
+            if place < objects and drawn[13] < settings.hidden:
+                hide_part(seen[place], _elsewhere(grounds, step, 2 * count + place), box, HIDDEN, drawn[14:19])
         if settings.mirror and drawn[7] < 0.5:
             seen[place] = seen[place, :, :, ::-1].copy()
             targets[place, classes] *= -1
@@ -154,6 +164,21 @@ def _on_object(grounds: Grounds, drawn: np.ndarray) -> tuple[int, tuple[float, f
     )  # fmt: skip
     x, y = (left + right) / 2 - across * LONGER_SIDE * span, (top + bottom) / 2 - down * LONGER_SIDE * span
     return int(grounds.owners[chosen]), (x, y, span), target
+
+
+def _box(settings: Settings, target: np.ndarray) -> tuple[float, float, float, float]:
+    """Where in a window the object is that the target tells of; one of typical size in the middle, where it is 0."""
+    rows, columns = window_size(settings)
+    height, width = settings.object_size
+    across, down, wide, high = target[-OFFSETS:].astype(np.float64)
+    x, y = columns / 2 + across * LONGER_SIDE, rows / 2 + down * LONGER_SIDE
+    half_width, half_height = width * math.exp(wide) / 2, height * math.exp(high) / 2
+    return x - half_width, y - half_height, x + half_width, y + half_height
+
+
+def _elsewhere(grounds: Grounds, step: int, place: int) -> np.ndarray:
+    scene, window = _on_background(grounds, step, place)
+    return grounds.cut(scene, *window)
 
 
 def _on_wrong_find(settings: Settings, wrong: np.ndarray, drawn: np.ndarray) -> tuple[int, tuple[float, float, float]]:

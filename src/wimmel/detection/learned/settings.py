@@ -58,6 +58,10 @@ class Settings:
     shift, scale, brightness, contrast : float
         How far windows on objects are moved (into the object's longer side) and scaled (e to the power of up to so
         much), and all windows' pixels moved and scaled (likewise), up or down.
+    moved : float
+        The share of objects, and of what was wrongly found, that are set among other surroundings.
+    hidden : float
+        The share of objects of which a part is hidden.
     mirror : bool
         Whether the mirror image of an object is one too.
     seed : int
@@ -81,6 +85,8 @@ class Settings:
     scale: float = 0.15
     brightness: float = 0.15
     contrast: float = 0.12
+    moved: float = 0.5
+    hidden: float = 0.6
     mirror: bool = False
     seed: int = 0
 
@@ -147,7 +153,7 @@ _RANGES = {
     "steps": (1, 10**7), "batch_size": (2, 10**4), "rounds": (0, 1000), "kept": (0, 10**6), "swept_pixels": (1, 10**12),
     "seed": (0, 2**63 - 1), "positives": (0.01, 0.99), "hard": (0.0, 1.0), "learning_rate": (1e-9, 10.0),
     "box_weight": (0.0, 1e6), "shift": (0.0, 0.5), "scale": (0.0, 1.0), "brightness": (0.0, 2.0),
-    "contrast": (0.0, 2.0),
+    "contrast": (0.0, 2.0), "moved": (0.0, 1.0), "hidden": (0.0, 1.0),
 }  # fmt: skip
 
 
