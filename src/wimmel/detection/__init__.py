@@ -25,6 +25,7 @@ from wimmel.detection.metrics import (
 )
 from wimmel.detection.overview import overview
 from wimmel.detection.pictures import annotated, finds_picture, heat_map
+from wimmel.detection.reliability import Reliability, reliability, reliability_picture
 from wimmel.detection.searching import Finder, find
 from wimmel.detection.teeming import LEVELS, mosaic_scene, teeming_scene
 from wimmel.detection.templates import Template
@@ -40,6 +41,7 @@ __all__ = [
     "PrecisionRecall",
     "Problem",
     "Progress",
+    "Reliability",
     "Report",
     "Scene",
     "SceneSet",
@@ -64,6 +66,8 @@ __all__ = [
     "precision_recall",
     "read_annotations",
     "recall_at",
+    "reliability",
+    "reliability_picture",
     "teeming_scene",
     "to_centre_size",
     "to_left_top_size",
