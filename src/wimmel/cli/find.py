@@ -12,7 +12,7 @@ from wimmel.cli.failures import FAILED, complain
 if TYPE_CHECKING:
     import numpy as np
 
-    from wimmel.detection import Finder, Finds
+    from wimmel.detection import Finder, Finds, Presence
 
 _DETECTOR = ".safetensors"
 _FORMATS = {"json": "found.json", "csv": "found.csv", "coco": "found.json"}
@@ -26,6 +26,8 @@ class Searched(NamedTuple):
     found : dict of str to Finds
     heats : dict of str to float32 array (rows, columns)
         A detector's probabilities for every place; empty for a template.
+    presences : dict of str to Presence
+        Whether a detector says that there is one anywhere; empty for a template.
     sizes : dict of str to (rows, columns)
     failed : list of (str, str)
         Pictures that could not be searched, with the reason.
@@ -33,6 +35,7 @@ class Searched(NamedTuple):
 
     found: dict[str, Finds]
     heats: dict[str, np.ndarray]
+    presences: dict[str, Presence]
     sizes: dict[str, tuple[int, int]]
     failed: list[tuple[str, str]]
 
@@ -117,6 +120,7 @@ def find(
         write_json(_document(what, searched))
     else:
         _write_table(searched)
+        _write_presences(searched)
     for name, reason in searched.failed:
         complain(f"{name}: {reason}")
     if searched.failed:
@@ -148,14 +152,15 @@ def _search(
     from wimmel.detection import Detector
     from wimmel.files import ImageError, read_image_header
 
-    searched = Searched({}, {}, {}, list(missing))
+    searched = Searched({}, {}, {}, {}, list(missing))
     with Screen(quiet).bar("Searching", len(paths)) as bar:
         for number, path in enumerate(paths):
             bar.move(number, path.name)
             try:
                 header = read_image_header(path)
                 if isinstance(finder, Detector):
-                    found, _, searched.heats[str(path)] = finder.look(path, **settings)  # type: ignore[arg-type]
+                    found, _, heat, presence = finder.look(path, **settings)  # type: ignore[arg-type]
+                    searched.heats[str(path)], searched.presences[str(path)] = heat, presence
                 else:
                     found = finder.find(path, **settings)  # type: ignore[arg-type]
                 searched.found[str(path)] = found
@@ -194,7 +199,8 @@ def _document(what: Path, searched: Searched) -> dict[str, object]:
              **({} if pose is None else {"scale": float(pose[0]), "angle": float(pose[1])})}
             for label, score, box, pose in zip(finds.classes, finds.scores, finds.boxes, _poses(finds), strict=True)
         ]  # fmt: skip
-        pictures.append({"picture": name, "width": width, "height": height, "boxes": boxes})
+        told = {"presence": searched.presences[name].to_json()} if name in searched.presences else {}
+        pictures.append({"picture": name, "width": width, "height": height, **told, "boxes": boxes})
     failed = [{"picture": name, "reason": reason} for name, reason in searched.failed]
     return {"what": str(what), "pictures": pictures, "failed": failed}
 
@@ -214,6 +220,20 @@ def _write_table(searched: Searched) -> None:
             rows.append((name, *("",) * several, "nothing", "", "", "", ""))
     headings = ("picture", *("class",) * several, "score", "left", "top", "right", "bottom")
     Screen().table(headings, rows, right=range(len(headings) - 5, len(headings)))
+
+
+def _write_presences(searched: Searched) -> None:
+    """For each picture and class how probable it is that there is one anywhere."""
+    from wimmel.cli.screen import Screen
+
+    rows = []
+    for name, presence in searched.presences.items():
+        for entry in presence.to_json():
+            kind = (entry["class"],) if len(presence.class_names) > 1 else ()
+            rows.append((name, *kind, f"{entry['probability']:.1%}", entry["calibration"]))
+    if rows:
+        headings = ("picture", *("class",) * (len(rows[0]) - 3), "shows one", "")
+        Screen().table(headings, rows, right=(len(headings) - 2,))
 
 
 def _poses(finds: Finds) -> list:

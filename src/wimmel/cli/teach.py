@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from wimmel.cli.screen import Screen
-    from wimmel.detection import Detector, SceneSet
+    from wimmel.detection import SceneSet
 
 _SUFFIX = ".safetensors"
 _STEPS = 4000
@@ -36,7 +36,10 @@ def teach(
     validation: Annotated[
         float | None,
         typer.Option(
-            min=0.0, max=0.9, help="Part of the scenes kept back to see how well it finds; 0.1 of 20 or more as a rule."
+            min=0.0,
+            max=0.9,
+            help="Part of the scenes kept back to see how well it finds, and to calibrate how probable it is that a "
+            "picture shows one. As a rule 0.1 of 20 or more; if some show none, half of these and 0.2 of the others.",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same detector.")] = 0,
@@ -76,7 +79,7 @@ def teach(
         )
     detector.save(output)
     if json:
-        write_json(_document(output, detector))
+        write_json({"detector": str(output), **detector.to_json()})
     screen.say(str(detector.report))
     screen.say(f"Saved {output}. Now try: wimmel find {output} PICTURES -o found")
 
@@ -100,10 +103,3 @@ def _show_plan(screen: Screen, boxes: Path, examples: SceneSet, steps: int, mirr
         ]
     )
     screen.say()
-
-
-def _document(output: Path, detector: Detector) -> dict[str, Any]:
-    settings, report = detector.settings, detector.report
-    if settings is None or report is None:
-        raise AssertionError("a detector that was taught has settings and a report")
-    return {"detector": str(output), "settings": settings.to_json(), "report": report.to_json()}

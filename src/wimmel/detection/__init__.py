@@ -15,7 +15,16 @@ from wimmel.detection.boxes import (
 )
 from wimmel.detection.correlation import match_template
 from wimmel.detection.finds import Finds, Scene
-from wimmel.detection.learned import Detector, Piecewise, Progress, Report, Settings, Swept
+from wimmel.detection.learned import (
+    Calibration,
+    Detector,
+    Piecewise,
+    Presence,
+    Progress,
+    Report,
+    Settings,
+    Swept,
+)
 from wimmel.detection.metrics import (
     COCO_OVERLAPS,
     PrecisionRecall,
@@ -34,11 +43,13 @@ __all__ = [
     "COCO_OVERLAPS",
     "LEVELS",
     "AnnotationError",
+    "Calibration",
     "Detector",
     "Finder",
     "Finds",
     "Piecewise",
     "PrecisionRecall",
+    "Presence",
     "Problem",
     "Progress",
     "Reliability",

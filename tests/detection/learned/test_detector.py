@@ -97,7 +97,7 @@ def test_mirror_images_are_learned_from_if_asked(drawn):
 def test_heat_is_high_where_objects_are_and_low_elsewhere(taught):
     detector, scenes = taught
     picture, boxes = scenes[0].picture[:, :109], scenes[0].boxes
-    finds, _, heat = detector.look(picture, threshold=0.3)
+    finds, _, heat, _ = detector.look(picture, threshold=0.3)
     assert heat.shape == (14, 14) and 0 <= heat.min() < 0.1
     places = np.argwhere(heat >= finds.scores.max() - 1e-6) + 0.5
     [[left, top, right, bottom]] = finds.boxes[:1]

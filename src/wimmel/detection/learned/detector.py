@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -12,12 +12,13 @@ import numpy as np
 from wimmel import nn
 from wimmel.detection.annotations import SceneSet
 from wimmel.detection.finds import Finds
+from wimmel.detection.learned.calibration import Calibration, Calibrations, calibrations
 from wimmel.detection.learned.examples import Pictures, as_scenes
 from wimmel.detection.learned.network import network
 from wimmel.detection.learned.pyramid import Piecewise, as_piecewise
 from wimmel.detection.learned.settings import Settings, settings_for
 from wimmel.detection.learned.sweep import Swept, sweep
-from wimmel.detection.learned.teaching import FAINT, OVERLAP, Progress, Report, teach
+from wimmel.detection.learned.teaching import FAINT, OVERLAP, Progress, Report, faint_finds, teach
 from wimmel.detection.learned.view import surroundings
 from wimmel.files import read_image_header
 from wimmel.nn.saving import description
@@ -26,6 +27,7 @@ _ENTRY = "detector"
 _DERIVED = frozenset({"class_names", "channels", "object_size", "spans"})
 _ENOUGH = 20
 _HELD_OUT = 0.1
+_HELD_OUT_TO_CALIBRATE = 0.2, 0.5
 
 
 class Detector:
@@ -42,6 +44,8 @@ class Detector:
     settings : Settings or None
         None before `fit`, like the others.
     net : nn.Sequential or None
+    calibrations : tuple of Calibration or None
+        For each class how its highest score in a picture becomes the probability that the picture shows one.
     report : Report or None
         What `fit` did. None too after `load`; what the file says of it is in ``net.metadata["detector"]["report"]``.
 
@@ -69,6 +73,7 @@ class Detector:
         self._given = given
         self.settings: Settings | None = None
         self.net: nn.Sequential | None = None
+        self.calibrations: Calibrations = ()
         self.report: Report | None = None
 
     def __repr__(self) -> str:
@@ -97,8 +102,9 @@ class Detector:
             Places in `class_names`; by default all are of one class.
         class_names : sequence of str, optional
         validation : float, optional
-            The part of the scenes to hold out, 0 for none, to see how well it finds; by default 0.1 of 20 scenes or
-            more.
+            The part of the scenes to hold out, 0 for none, to see how well it finds: of those with objects and of
+            those without alike. By default 0.1 of 20 scenes or more; where there are scenes without objects, half of
+            these and 0.2 of the others. If both kinds are held out, they calibrate the detector; see `calibrate`.
         progress : callable, optional
             Called with a `Progress` after each step.
 
@@ -119,6 +125,59 @@ class Detector:
         kept, held_out = _parted(examples, validation, settings.seed)
         self.net, self.report = teach(settings, kept, held_out, progress)
         self.settings = settings
+        self.calibrations = self.report.calibrations or (None,) * len(settings.class_names)
+        return self
+
+    def calibrate(
+        self,
+        scenes: Pictures,
+        boxes: Sequence[Any] | None = None,
+        *,
+        classes: Sequence[Any] | None = None,
+    ) -> Self:
+        """Learns from scenes how probable it is that a picture shows an object at all, given its highest score.
+
+        Each object counts as if it was the only one in its scene. Probabilities are those for pictures of which as many
+        show one as show none.
+
+        Parameters
+        ----------
+        scenes, boxes, classes
+            As for `fit`, of the same class names; not those that it learned from, where it is too sure. Some must be
+            without objects of a class, and some with, for the class to be calibrated by them; it is uncalibrated else.
+
+        Returns
+        -------
+        Detector
+            Itself.
+
+        Raises
+        ------
+        RuntimeError
+            If the detector was not taught yet.
+        ValueError, TypeError
+            If no class has scenes of both kinds, or an argument is not as described.
+        OSError, ImageError
+            If a picture cannot be read.
+
+        References
+        ----------
+        Platt, "Probabilistic outputs for support vector machines" (1999).
+        """
+        settings, net = self._taught()
+        names = None if boxes is None else settings.class_names
+        examples = as_scenes(scenes, boxes, classes, names, to_learn=False)
+        if examples.class_names != settings.class_names:
+            raise ValueError(
+                f"This detector knows {', '.join(settings.class_names)}, in this order; the scenes' classes are "
+                f"{', '.join(examples.class_names)}."
+            )
+        found = calibrations(faint_finds(net, settings, examples), examples, FAINT)
+        if not any(found):
+            raise ValueError("To calibrate takes scenes with objects and scenes without; one kind is missing here.")
+        self.calibrations = found
+        if self.report is not None:
+            self.report = replace(self.report, calibrations=found)
         return self
 
     def find(
@@ -171,7 +230,8 @@ class Detector:
         Returns
         -------
         Swept
-            With ``finds``, and ``heat`` (rows, columns), which `detection.heat_map` lays over the picture.
+            With ``finds``; ``heat`` (rows, columns), which `detection.heat_map` lays over the picture; and
+            ``presence``, the probability that there is one anywhere, and whether it is calibrated.
         """
         settings, net = self._taught()
         least = 0.5 if threshold is None else threshold
@@ -181,7 +241,8 @@ class Detector:
         if most < 1:
             raise ValueError(f"limit must be at least 1; got {limit!r}.")
         picture = as_piecewise(image, settings.channels)
-        return sweep(net, settings, picture, least, OVERLAP if overlap is None else overlap, most)
+        closest = OVERLAP if overlap is None else overlap
+        return sweep(net, settings, picture, least, closest, most, calibrations=self.calibrations)
 
     def view(
         self, image: np.ndarray | str | os.PathLike[str] | Piecewise, size: tuple[int, int] = (120, 160)
@@ -220,8 +281,22 @@ class Detector:
             If the file cannot be written; what stood there before stays.
         """
         settings, net = self._taught()
-        report = None if self.report is None else self.report.to_json()
-        net.save(path, classes=settings.class_names, detector={"settings": settings.to_json(), "report": report})
+        net.save(path, classes=settings.class_names, detector=self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Settings, report and calibrations in what JSON can hold; all of the detector but its parameters.
+
+        Raises
+        ------
+        RuntimeError
+            If the detector was not taught yet.
+        """
+        settings, _ = self._taught()
+        return {
+            "settings": settings.to_json(),
+            "report": None if self.report is None else self.report.to_json(),
+            "calibrations": [None if each is None else each._asdict() for each in self.calibrations],
+        }
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -240,6 +315,7 @@ class Detector:
             raise ValueError(f"{path} holds a network, but not a detector; wimmel teach and Detector.save write those.")
         try:
             settings = Settings.from_json(entry["settings"])
+            calibrations = _calibrations(entry.get("calibrations"), settings)
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} does not describe a detector: {error}.") from error
         if not isinstance(net, nn.Sequential) or description(net) != description(network(settings)):
@@ -247,7 +323,7 @@ class Detector:
         if not all(np.isfinite(array).all() for array in net.parameters().values()):
             raise ValueError(f"{path} holds a detector with numbers that are not finite.")
         detector = cls()
-        detector.settings, detector.net = settings, net
+        detector.settings, detector.net, detector.calibrations = settings, net, calibrations
         return detector
 
     def _taught(self) -> tuple[Settings, nn.Sequential]:
@@ -265,14 +341,30 @@ def _channels(examples: SceneSet) -> int:
     return 1
 
 
+def _calibrations(document: Any, settings: Settings) -> Calibrations:
+    """What a file says of them; files of before there were any say nothing."""
+    if document is None:
+        return (None,) * len(settings.class_names)
+    if not isinstance(document, list) or len(document) != len(settings.class_names):
+        raise ValueError(f"calibrations are a list of {len(settings.class_names)}, one for each class")
+    return tuple(None if each is None else Calibration.from_json(each) for each in document)
+
+
 def _parted(examples: SceneSet, validation: float | None, seed: int) -> tuple[SceneSet, SceneSet | tuple[()]]:
     """The scenes to learn from, each class among them, and those held out."""
     if validation is not None and not 0 <= validation < 1:
         raise ValueError(f"validation is a part of the scenes, from 0 to below 1; got {validation!r}.")
-    part = (_HELD_OUT if len(examples) >= _ENOUGH else 0.0) if validation is None else validation
-    if part == 0:
+    kinds = [
+        SceneSet(tuple(scene for scene in examples if bool(len(scene)) is shows), examples.class_names)
+        for shows in (True, False)
+    ]
+    parts = (validation, validation) if validation is not None else _parts_to_hold_out(*map(len, kinds))
+    kept, held_out = examples[:0], examples[:0]
+    for kind, part in zip(kinds, parts, strict=True):
+        rest, away = kind.split(part, seed) if part and len(kind) > 1 else (kind, kind[:0])
+        kept, held_out = _joined(kept, rest), _joined(held_out, away)
+    if not len(held_out):
         return examples, ()
-    kept, held_out = examples.split(part, seed)
     try:
         as_scenes(kept)
     except ValueError as error:
@@ -282,3 +374,14 @@ def _parted(examples: SceneSet, validation: float | None, seed: int) -> tuple[Sc
             f"With {len(held_out)} of {len(examples)} scenes held out, too little is left to learn from: {error}"
         ) from error
     return kept, held_out
+
+
+def _parts_to_hold_out(showing: int, empty: int) -> tuple[float, float]:
+    """Of how many scenes with objects and without which parts to hold out, where nobody said."""
+    if empty > 1:
+        return _HELD_OUT_TO_CALIBRATE
+    return (_HELD_OUT if showing + empty >= _ENOUGH else 0.0), 0.0
+
+
+def _joined(some: SceneSet, more: SceneSet) -> SceneSet:
+    return SceneSet(some.scenes + more.scenes, some.class_names)

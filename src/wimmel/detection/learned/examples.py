@@ -23,8 +23,9 @@ def as_scenes(
     boxes: Sequence[np.ndarray | Sequence[Sequence[float]]] | None = None,
     classes: Sequence[np.ndarray | Sequence[int]] | None = None,
     class_names: Sequence[str] | None = None,
+    to_learn: bool = True,
 ) -> SceneSet:
-    """Scenes with at least two objects, and of each class at least one.
+    """Scenes with at least two objects, and of each class at least one, unless they are not to be learned from.
 
     Parameters
     ----------
@@ -35,6 +36,8 @@ def as_scenes(
         Places in `class_names`; by default all are of one class.
     class_names : sequence of str, optional
         By default "object", or "class 0", "class 1" and so on.
+    to_learn : bool, default True
+        Whether there must be enough to learn from.
 
     Raises
     ------
@@ -58,7 +61,8 @@ def as_scenes(
     if len({scene.class_names for scene in scenes}) != 1:
         raise ValueError("The scenes do not all have the same class names, in the same order.")
     examples = SceneSet(tuple(scenes), scenes[0].class_names)
-    _check(examples)
+    if to_learn:
+        _check(examples)
     return examples
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from wimmel.detection.boxes import clip, non_maximum_suppression
 from wimmel.detection.finds import Finds
+from wimmel.detection.learned.calibration import Calibrations, Presence, logistic, presence
 from wimmel.detection.learned.network import OFFSETS, STRIDE, window_size
 from wimmel.detection.learned.pyramid import OneAtATime, Piecewise, level_size, piece_of_level
 from wimmel.detection.learned.settings import LONGER_SIDE, Settings
@@ -52,11 +53,14 @@ class Swept(NamedTuple):
         For each find the centre of its window, across and down in the picture's pixels, and what a pixel of it spans.
     heat : float32 array (rows, columns)
         The highest probability of any class, at any size, for cells that cover the picture evenly, about 8 pixels each.
+    presence : Presence
+        Whether there is one anywhere.
     """
 
     finds: Finds
     windows: np.ndarray
     heat: np.ndarray
+    presence: Presence
 
 
 def levels(net: Network, settings: Settings, picture: Piecewise, tile: int = TILE) -> Iterator[Level]:
@@ -127,7 +131,14 @@ def centres(settings: Settings, rows: np.ndarray, columns: np.ndarray) -> tuple[
 
 
 def sweep(
-    net: Network, settings: Settings, picture: Piecewise, threshold: float, overlap: float, limit: int, tile: int = TILE
+    net: Network,
+    settings: Settings,
+    picture: Piecewise,
+    threshold: float,
+    overlap: float,
+    limit: int,
+    tile: int = TILE,
+    calibrations: Calibrations | None = None,
 ) -> Swept:
     """What is found in a picture; scores are probabilities.
 
@@ -145,20 +156,25 @@ def sweep(
         How many finds to give at most.
     tile : int, default 64
         Windows along a side of a tile, at most.
+    calibrations : tuple of Calibration or None, optional
+        For each class, of the probability that there is one anywhere; by default there are none.
     """
     least = math.log(threshold / (1 - threshold))
+    strongest = np.full(len(settings.class_names), -np.inf)
     heat = np.zeros([math.ceil(side / STRIDE) for side in picture.shape[1:]], np.float32)
     parts = []
     for level in levels(net, settings, picture, tile):
         parts.append(_peaks(settings, level, least))
         _add_heat(heat, level, settings, picture)
+        strongest = np.maximum(strongest, level.outputs[: len(strongest)].max(axis=(1, 2)))
     scores, boxes, classes, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
     boxes = clip(boxes, *picture.shape[1:])
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     scores, boxes, classes, windows = (each[inside] for each in (scores, boxes, classes, windows))
     kept = non_maximum_suppression(boxes, scores, classes, overlap, limit)
-    finds = Finds(boxes[kept], _probabilities(scores[kept]), classes[kept], settings.class_names)
-    return Swept(finds, windows[kept], heat)
+    finds = Finds(boxes[kept], logistic(scores[kept]), classes[kept], settings.class_names)
+    there = presence(settings.class_names, strongest, calibrations or (None,) * len(strongest))
+    return Swept(finds, windows[kept], heat, there)
 
 
 def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -181,7 +197,7 @@ def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, 
 def _add_heat(heat: np.ndarray, level: Level, settings: Settings, picture: Piecewise) -> None:
     """Raises cells to what the level says there; where several of its windows fall into one, to the highest."""
     scores = level.outputs[: len(settings.class_names)].max(axis=0)
-    probabilities = _probabilities(scores)
+    probabilities = logistic(scores)
     cell = [side / count for side, count in zip(picture.shape[1:], heat.shape, strict=True)]
     window = STRIDE * level.span
     if window >= max(cell):
@@ -196,8 +212,3 @@ def _add_heat(heat: np.ndarray, level: Level, settings: Settings, picture: Piece
             for count, size, most in zip(scores.shape, cell, heat.shape, strict=True)
         )
         np.maximum.at(heat, np.ix_(rows, columns), probabilities)
-
-
-def _probabilities(scores: np.ndarray) -> np.ndarray:
-    """The logistic function, without overflow."""
-    return np.exp(-np.logaddexp(0, -scores))

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from wimmel import nn
 from wimmel.detection.finds import Scene
+from wimmel.detection.learned.calibration import Calibrations, calibrations, in_words
 from wimmel.detection.learned.network import loss_of, network
 from wimmel.detection.learned.pyramid import WholePicture
 from wimmel.detection.learned.samples import Grounds, batch
 from wimmel.detection.learned.settings import Settings
-from wimmel.detection.learned.sweep import sweep
+from wimmel.detection.learned.sweep import Swept, sweep
 from wimmel.detection.metrics import average_precision, recall_at
 from wimmel.functional import random_key
 from wimmel.report.canvas import counted
@@ -67,6 +68,8 @@ class Report:
         At an IoU of 0.5; None if nothing was held out, or no object is in it.
     recalls : dict of int to float
         The share of held-out objects that are among so many best finds of their scene.
+    calibrations : tuple of Calibration or None
+        For each class, what scenes that were not learned from say about its scores; empty if there were none.
     """
 
     scenes: int
@@ -77,12 +80,15 @@ class Report:
     held_out: int = 0
     average_precision: float | None = None
     recalls: dict[int, float] | None = None
+    calibrations: Calibrations = ()
 
     def to_json(self) -> dict[str, Any]:
-        """The report in what JSON can hold."""
+        """The report in what JSON can hold; without the calibrations, which belong to the detector."""
         recalls = None if self.recalls is None else {str(count): share for count, share in self.recalls.items()}
         lists = {"wrong_finds": list(self.wrong_finds), "losses": list(self.losses), "recalls": recalls}
-        return {**asdict(self), **lists}
+        document = {**asdict(self), **lists}
+        del document["calibrations"]
+        return document
 
     def __str__(self) -> str:
         losses = f"loss {self.losses[0]:.3f} at first, {self.losses[-1]:.3f} at last"
@@ -90,13 +96,16 @@ class Report:
         done = f"Learned from {seen} in {counted(self.steps, 'step')} ({losses})."
         if self.wrong_finds:
             done += f" It learned from {counted(self.wrong_finds[-1], 'wrong find')} of its own too."
+        return f"{done} {self._judgement()} {in_words(self.calibrations)}"
+
+    def _judgement(self) -> str:
         if not self.held_out:
-            return f"{done} No scene was held out, so how well it finds is not known."
+            return "No scene was held out, so how well it finds is not known."
         if self.average_precision is None or self.recalls is None:
-            return f"{done} In {counted(self.held_out, 'scene')} held out there is no object."
+            return f"In {counted(self.held_out, 'scene')} held out there is no object."
         recalls = ", ".join(f"{share:.0%} among {count}" for count, share in self.recalls.items())
         return (
-            f"{done} On {counted(self.held_out, 'scene')} held out: average precision {self.average_precision:.3f}; "
+            f"On {counted(self.held_out, 'scene')} held out: average precision {self.average_precision:.3f}; "
             f"of the objects are among a scene's best finds: {recalls}."
         )
 
@@ -159,7 +168,7 @@ def _with_wrong_finds(net: nn.Sequential, grounds: Grounds, wrong: np.ndarray, s
     while pixels < settings.swept_pixels and swept - begun < len(grounds.scenes):
         scene = swept % len(grounds.scenes)
         picture = grounds.pictures[scene]
-        finds, windows, _ = sweep(net, settings, picture, FAINT, OVERLAP, 2 * _MOST_WRONG)
+        finds, windows, *_ = sweep(net, settings, picture, FAINT, OVERLAP, 2 * _MOST_WRONG)
         errors = windows[grounds.shows_background(scene, finds.boxes)][:_MOST_WRONG]
         found.append(np.column_stack((np.full(len(errors), scene), errors)))
         pixels += picture.shape[1] * picture.shape[2]
@@ -170,14 +179,18 @@ def _with_wrong_finds(net: nn.Sequential, grounds: Grounds, wrong: np.ndarray, s
     return together[newest][-settings.kept :] if settings.kept else together[:0], swept
 
 
+def faint_finds(net: nn.Sequential, settings: Settings, scenes: Sequence[Scene]) -> list[Swept]:
+    """What the network finds in scenes, be it ever so improbable."""
+    pictures = (WholePicture(scene.pixels(settings.channels)) for scene in scenes)
+    return [sweep(net, settings, picture, FAINT, OVERLAP, max(PROPOSALS)) for picture in pictures]
+
+
 def _judged(net: nn.Sequential, settings: Settings, report: Report, scenes: Sequence[Scene]) -> Report:
-    """The report with how well the network finds what is in other scenes."""
-    found = []
-    for scene in scenes:
-        picture = WholePicture(scene.pixels(settings.channels))
-        found.append(sweep(net, settings, picture, FAINT, OVERLAP, max(PROPOSALS)).finds)
-    done = asdict(report) | {"held_out": len(scenes)}
-    if any((~scene.crowd).any() for scene in scenes):
-        done["average_precision"] = average_precision(found, scenes)
-        done["recalls"] = {count: recall_at(found, scenes, count) for count in PROPOSALS}
-    return Report(**done)
+    """The report with how well the network finds what is in other scenes, and what they say about its scores."""
+    swept = faint_finds(net, settings, scenes)
+    report = replace(report, held_out=len(scenes), calibrations=calibrations(swept, scenes, FAINT))
+    if not any((~scene.crowd).any() for scene in scenes):
+        return report
+    found = [each.finds for each in swept]
+    recalls = {count: recall_at(found, scenes, count) for count in PROPOSALS}
+    return replace(report, average_precision=average_precision(found, scenes), recalls=recalls)
