@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from wimmel.detection import Detector, Finds, iou, read_annotations, write_boxes
-from wimmel.files import write_image
+from wimmel.files import read_image, write_image
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +78,40 @@ def test_a_detector_is_inspected_with_what_its_channels_answer(wimmel, marked, d
     names = {f"layer-{place}.png" for place in (1, 3, 6, 8, 11, 12)}
     assert {path.name for path in (tmp_path / "channels").iterdir()} == names
     assert "multiply-adds" in result.stdout
+
+
+def test_whether_a_picture_shows_one_is_told_and_how_far_to_believe_it(wimmel, marked, tmp_path):
+    folder, out = marked[0], tmp_path / "square.safetensors"
+    without = tmp_path / "scenes"
+    without.mkdir()
+    for number in range(3):
+        write_image(without / f"{number}.png", read_image(folder / "scenes" / f"{number}.png"))
+    for number in range(4):
+        empty = np.random.default_rng(9 + number).integers(60, 110, (1, 80, 90)).astype(np.uint8)
+        write_image(without / f"none{number}.png", empty)
+    lines = [f"none{number}.png,,,,,\n" for number in range(4)]
+    for scene in read_annotations(folder / "boxes.json", folder / "scenes"):
+        lines += [f"{scene.picture.name},square,{','.join(str(edge) for edge in box)}\n" for box in scene.boxes]
+    (tmp_path / "boxes.csv").write_text("picture,class,left,top,right,bottom\n" + "".join(lines))
+    taught = wimmel("teach", tmp_path / "boxes.csv", without, "-o", out, "--steps", 30, "--json")
+    assert taught.exit_code == 0, taught.output
+    document = json.loads(taught.stdout)
+    assert document["report"]["held_out"] == 3
+    [calibration] = document["calibrations"]
+    assert (calibration["objects"], calibration["without"]) == (2, 2)
+    found = wimmel("find", out, folder / "apart.png", without / "none0.png", "--json")
+    one, none = (picture["presence"][0] for picture in json.loads(found.stdout)["pictures"])
+    assert one["class"] == "square" and one["calibration"] == none["calibration"] == "calibrated"
+    assert 0 <= none["probability"] < one["probability"] <= 1
+    table = wimmel("find", out, folder / "apart.png")
+    assert f"{one['probability']:.1%}" in table.stdout and "calibrated" in table.stdout
+
+
+def test_without_scenes_of_both_kinds_it_is_uncalibrated(wimmel, marked, detector):
+    result = wimmel("find", detector, marked[0] / "apart.png")
+    assert "uncalibrated" in result.stdout
+    document = json.loads(wimmel("find", detector, marked[0] / "apart.png", "--json").stdout)
+    assert document["pictures"][0]["presence"][0]["calibration"] == "uncalibrated"
 
 
 def test_scales_and_angles_belong_to_pictures(wimmel, marked, detector):

@@ -120,7 +120,6 @@ def find(
         write_json(_document(what, searched))
     else:
         _write_table(searched)
-        _write_presences(searched)
     for name, reason in searched.failed:
         complain(f"{name}: {reason}")
     if searched.failed:
@@ -207,33 +206,33 @@ def _document(what: Path, searched: Searched) -> dict[str, object]:
 
 def _write_table(searched: Searched) -> None:
     from wimmel.cli.screen import Screen
+    from wimmel.detection.learned.calibration import in_a_word
 
     if not searched.found:
         return
     several = any(len(finds.class_names) > 1 for finds in searched.found.values())
     rows = []
     for name, finds in searched.found.items():
+        shows = searched.presences[name].probabilities if name in searched.presences else None
         for label, score, box in zip(finds.classes, finds.scores, finds.boxes, strict=True):
-            kind = (finds.class_names[label],) if several else ()
-            rows.append((name, *kind, f"{score:.3f}", *(f"{edge:.1f}" for edge in box)))
+            rows.append((name, *_kind(finds, label, several, shows), f"{score:.3f}", *(f"{edge:.1f}" for edge in box)))
         if not len(finds):
-            rows.append((name, *("",) * several, "nothing", "", "", "", ""))
-    headings = ("picture", *("class",) * several, "score", "left", "top", "right", "bottom")
-    Screen().table(headings, rows, right=range(len(headings) - 5, len(headings)))
+            likeliest = None if shows is None else int(shows.argmax())
+            rows.append((name, *_kind(finds, likeliest, several, shows), "nothing", "", "", "", ""))
+    headings = ("picture", *("class",) * several, *("shows one",) * bool(searched.presences))
+    headings += ("score", "left", "top", "right", "bottom")
+    screen = Screen()
+    screen.table(headings, rows, right=range(1 + several, len(headings)))
+    if searched.presences:
+        calibrated = next(iter(searched.presences.values())).calibrated
+        part = f" for {sum(calibrated)} of {len(calibrated)} classes" if 0 < sum(calibrated) < len(calibrated) else ""
+        screen.say(f"How probable it is that a picture shows one is {in_a_word(any(calibrated))}{part}.")
 
 
-def _write_presences(searched: Searched) -> None:
-    """For each picture and class how probable it is that there is one anywhere."""
-    from wimmel.cli.screen import Screen
-
-    rows = []
-    for name, presence in searched.presences.items():
-        for entry in presence.to_json():
-            kind = (entry["class"],) if len(presence.class_names) > 1 else ()
-            rows.append((name, *kind, f"{entry['probability']:.1%}", entry["calibration"]))
-    if rows:
-        headings = ("picture", *("class",) * (len(rows[0]) - 3), "shows one", "")
-        Screen().table(headings, rows, right=(len(headings) - 2,))
+def _kind(finds: Finds, label: int | None, several: bool, shows: np.ndarray | None) -> tuple[str, ...]:
+    """A find's class, if there are several, and how probable it is that the picture shows one, if that is known."""
+    named = ("" if label is None else finds.class_names[label],) * several
+    return named if shows is None else (*named, f"{shows[label]:.1%}")
 
 
 def _poses(finds: Finds) -> list:
