@@ -8,6 +8,7 @@ from scipy import optimize
 
 from wimmel.detection import Calibration, Detector, Finds, Presence, Scene, Swept, reliability
 from wimmel.detection.learned.calibration import calibrations, fitted, log_odds, logistic
+from wimmel.detection.learned.examples import as_scenes, parted
 from wimmel.files import load_tensors, save_tensors
 
 QUICK = {"steps": 90, "batch_size": 48, "rounds": 3, "learning_rate": 4e-3, "widths": (12, 16, 24, 32, 48)}
@@ -228,11 +229,8 @@ TWO = [[5, 5, 20, 20], [30, 30, 45, 45]]
     ],
 )  # fmt: skip
 def test_what_is_held_out_of_each_kind(showing, empty, validation, held_out):
-    from wimmel.detection.learned.detector import _parted
-    from wimmel.detection.learned.examples import as_scenes
-
     scenes = as_scenes([BLANK] * (showing + empty), [TWO] * showing + [[]] * empty)
-    kept, away = _parted(scenes, validation, 0)
+    kept, away = parted(scenes, validation, 0)
     assert (sum(len(scene) > 0 for scene in away), sum(len(scene) == 0 for scene in away)) == held_out
     assert len(kept) + len(away) == len(scenes)
 

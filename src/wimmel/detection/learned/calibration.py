@@ -94,6 +94,21 @@ Calibrations = tuple[Calibration | None, ...]
 """For each class; None where nothing is known, and probabilities are the network's own."""
 
 
+def calibrations_from_json(document: Any, classes: int) -> Calibrations:
+    """What a detector's file says of them; files of before there were any say nothing.
+
+    Raises
+    ------
+    ValueError
+        If they are not as they were written.
+    """
+    if document is None:
+        return (None,) * classes
+    if not isinstance(document, list) or len(document) != classes:
+        raise ValueError(f"calibrations are a list of {classes}, one for each class")
+    return tuple(None if each is None else Calibration.from_json(each) for each in document)
+
+
 def presence(class_names: tuple[str, ...], scores: np.ndarray, calibrations: Calibrations) -> Presence:
     """What a picture's highest scores, as log-odds (classes,), say under calibrations."""
     lines = [(1.0, 0.0) if each is None else (each.slope, each.offset) for each in calibrations]

@@ -12,8 +12,8 @@ import numpy as np
 from wimmel import nn
 from wimmel.detection.annotations import SceneSet
 from wimmel.detection.finds import Finds
-from wimmel.detection.learned.calibration import Calibration, Calibrations, calibrations
-from wimmel.detection.learned.examples import Pictures, as_scenes
+from wimmel.detection.learned.calibration import Calibrations, calibrations, calibrations_from_json
+from wimmel.detection.learned.examples import Pictures, as_scenes, parted
 from wimmel.detection.learned.network import network
 from wimmel.detection.learned.pyramid import Piecewise, as_piecewise
 from wimmel.detection.learned.settings import Settings, settings_for
@@ -25,9 +25,6 @@ from wimmel.nn.saving import description
 
 _ENTRY = "detector"
 _DERIVED = frozenset({"class_names", "channels", "object_size", "spans"})
-_ENOUGH = 20
-_HELD_OUT = 0.1
-_HELD_OUT_TO_CALIBRATE = 0.2, 0.5
 
 
 class Detector:
@@ -122,7 +119,7 @@ class Detector:
         """
         examples = as_scenes(scenes, boxes, classes, class_names)
         settings = settings_for(examples, _channels(examples), **self._given)
-        kept, held_out = _parted(examples, validation, settings.seed)
+        kept, held_out = parted(examples, validation, settings.seed)
         self.net, self.report = teach(settings, kept, held_out, progress)
         self.settings = settings
         self.calibrations = self.report.calibrations or (None,) * len(settings.class_names)
@@ -315,7 +312,7 @@ class Detector:
             raise ValueError(f"{path} holds a network, but not a detector; wimmel teach and Detector.save write those.")
         try:
             settings = Settings.from_json(entry["settings"])
-            calibrations = _calibrations(entry.get("calibrations"), settings)
+            known = calibrations_from_json(entry.get("calibrations"), len(settings.class_names))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} does not describe a detector: {error}.") from error
         if not isinstance(net, nn.Sequential) or description(net) != description(network(settings)):
@@ -323,7 +320,7 @@ class Detector:
         if not all(np.isfinite(array).all() for array in net.parameters().values()):
             raise ValueError(f"{path} holds a detector with numbers that are not finite.")
         detector = cls()
-        detector.settings, detector.net, detector.calibrations = settings, net, calibrations
+        detector.settings, detector.net, detector.calibrations = settings, net, known
         return detector
 
     def _taught(self) -> tuple[Settings, nn.Sequential]:
@@ -339,49 +336,3 @@ def _channels(examples: SceneSet) -> int:
         if (len(picture) if isinstance(picture, np.ndarray) else read_image_header(picture).channels) == 3:
             return 3
     return 1
-
-
-def _calibrations(document: Any, settings: Settings) -> Calibrations:
-    """What a file says of them; files of before there were any say nothing."""
-    if document is None:
-        return (None,) * len(settings.class_names)
-    if not isinstance(document, list) or len(document) != len(settings.class_names):
-        raise ValueError(f"calibrations are a list of {len(settings.class_names)}, one for each class")
-    return tuple(None if each is None else Calibration.from_json(each) for each in document)
-
-
-def _parted(examples: SceneSet, validation: float | None, seed: int) -> tuple[SceneSet, SceneSet | tuple[()]]:
-    """The scenes to learn from, each class among them, and those held out."""
-    if validation is not None and not 0 <= validation < 1:
-        raise ValueError(f"validation is a part of the scenes, from 0 to below 1; got {validation!r}.")
-    kinds = [
-        SceneSet(tuple(scene for scene in examples if bool(len(scene)) is shows), examples.class_names)
-        for shows in (True, False)
-    ]
-    parts = (validation, validation) if validation is not None else _parts_to_hold_out(*map(len, kinds))
-    kept, held_out = examples[:0], examples[:0]
-    for kind, part in zip(kinds, parts, strict=True):
-        rest, away = kind.split(part, seed) if part and len(kind) > 1 else (kind, kind[:0])
-        kept, held_out = _joined(kept, rest), _joined(held_out, away)
-    if not len(held_out):
-        return examples, ()
-    try:
-        as_scenes(kept)
-    except ValueError as error:
-        if validation is None:
-            return examples, ()
-        raise ValueError(
-            f"With {len(held_out)} of {len(examples)} scenes held out, too little is left to learn from: {error}"
-        ) from error
-    return kept, held_out
-
-
-def _parts_to_hold_out(showing: int, empty: int) -> tuple[float, float]:
-    """Of how many scenes with objects and without which parts to hold out, where nobody said."""
-    if empty > 1:
-        return _HELD_OUT_TO_CALIBRATE
-    return (_HELD_OUT if showing + empty >= _ENOUGH else 0.0), 0.0
-
-
-def _joined(some: SceneSet, more: SceneSet) -> SceneSet:
-    return SceneSet(some.scenes + more.scenes, some.class_names)

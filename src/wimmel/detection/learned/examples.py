@@ -1,4 +1,7 @@
-"""What a detector is given to learn from, checked: scenes as they come, or pictures and boxes beside them."""
+"""What a detector is given to learn from, checked, and what of it is held out.
+
+Given scenes as they come, or pictures and boxes beside them; hands on sets of scenes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ from wimmel.files import read_image_header
 Pictures = Sequence[Scene] | Sequence[np.ndarray | str | os.PathLike[str]]
 
 _SMALLEST = 4
+_ENOUGH = 20
+_HELD_OUT = 0.1
+_HELD_OUT_TO_CALIBRATE = 0.2, 0.5
 
 
 def as_scenes(
@@ -64,6 +70,56 @@ def as_scenes(
     if to_learn:
         _check(examples)
     return examples
+
+
+def parted(examples: SceneSet, validation: float | None, seed: int) -> tuple[SceneSet, SceneSet | tuple[()]]:
+    """The scenes to learn from, each class among them, and those held out.
+
+    Parameters
+    ----------
+    examples : SceneSet
+    validation : float or None
+        Which part to hold out, of scenes with objects and of scenes without alike; None chooses, see `Detector.fit`.
+    seed : int
+
+    Raises
+    ------
+    ValueError
+        If it is no part, or too little is left to learn from.
+    """
+    if validation is not None and not 0 <= validation < 1:
+        raise ValueError(f"validation is a part of the scenes, from 0 to below 1; got {validation!r}.")
+    kinds = [
+        SceneSet(tuple(scene for scene in examples if bool(len(scene)) is shows), examples.class_names)
+        for shows in (True, False)
+    ]
+    parts = (validation, validation) if validation is not None else _parts_to_hold_out(*map(len, kinds))
+    kept, held_out = examples[:0], examples[:0]
+    for kind, part in zip(kinds, parts, strict=True):
+        rest, away = kind.split(part, seed) if part and len(kind) > 1 else (kind, kind[:0])
+        kept, held_out = _joined(kept, rest), _joined(held_out, away)
+    if not len(held_out):
+        return examples, ()
+    try:
+        as_scenes(kept)
+    except ValueError as error:
+        if validation is None:
+            return examples, ()
+        raise ValueError(
+            f"With {len(held_out)} of {len(examples)} scenes held out, too little is left to learn from: {error}"
+        ) from error
+    return kept, held_out
+
+
+def _parts_to_hold_out(showing: int, empty: int) -> tuple[float, float]:
+    """Of how many scenes with objects and without which parts to hold out, where nobody said."""
+    if empty > 1:
+        return _HELD_OUT_TO_CALIBRATE
+    return (_HELD_OUT if showing + empty >= _ENOUGH else 0.0), 0.0
+
+
+def _joined(some: SceneSet, more: SceneSet) -> SceneSet:
+    return SceneSet(some.scenes + more.scenes, some.class_names)
 
 
 def _made(
