@@ -312,11 +312,11 @@ class Detector:
             raise ValueError(f"{path} holds a network, but not a detector; wimmel teach and Detector.save write those.")
         try:
             settings = Settings.from_json(entry["settings"])
+            if not isinstance(net, nn.Sequential) or description(net) != description(network(settings)):
+                raise ValueError("its network is not the one of its settings")
             known = calibrations_from_json(entry.get("calibrations"), len(settings.class_names))
         except (ValueError, TypeError, KeyError) as error:
             raise ValueError(f"{path} does not describe a detector: {error}.") from error
-        if not isinstance(net, nn.Sequential) or description(net) != description(network(settings)):
-            raise ValueError(f"{path} does not describe a detector: its network is not the one of its settings.")
         if not all(np.isfinite(array).all() for array in net.parameters().values()):
             raise ValueError(f"{path} holds a detector with numbers that are not finite.")
         detector = cls()
