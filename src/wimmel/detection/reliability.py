@@ -163,6 +163,15 @@ def reliability_picture(reliability: Reliability, path: str | os.PathLike[str]) 
         If the path's suffix is none of these.
     OSError
         If the file cannot be written; what stood there before stays.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = os.path.join(folder, "reliability.png")
+    ...     reliability_picture(reliability([0.2, 0.9], [False, True]), path)
+    ...     os.path.getsize(path) > 1000
+    True
     """
     filled = reliability.counts > 0
     predicted, observed = reliability.predicted[filled], reliability.observed[filled]
