@@ -158,8 +158,9 @@ def _search(
             try:
                 header = read_image_header(path)
                 if isinstance(finder, Detector):
-                    found, _, heat, presence = finder.look(path, **settings)  # type: ignore[arg-type]
-                    searched.heats[str(path)], searched.presences[str(path)] = heat, presence
+                    swept = finder.look(path, **settings)  # type: ignore[arg-type]
+                    searched.heats[str(path)], searched.presences[str(path)] = swept.heat, swept.presence
+                    found = swept.finds
                 else:
                     found = finder.find(path, **settings)  # type: ignore[arg-type]
                 searched.found[str(path)] = found
