@@ -208,3 +208,19 @@ def test_a_large_picture_is_shrunken_to_a_number_of_pixels():
     assert small.shape == (3, 100, 150)
     np.testing.assert_array_equal(np.unique(np.nonzero(small[0] > 150)[0]), np.arange(50, 55))
     assert shrunken(WholePicture(picture[:, :1]), 10)[0].shape == (3, 1, 10)
+
+
+@pytest.mark.parametrize(("width", "height"), [(2.5, 40.0), (40.0, 3.0), (160.0, 80.0)])
+def test_objects_of_other_proportions_than_the_typical_keep_theirs(width, height):
+    settings = small(spans=(1.0,))
+    rows, columns = window_size(settings)
+    typical_height, typical_width = settings.object_size
+
+    def one_find(tile):
+        outputs = np.zeros((1, 6, (tile.shape[2] - rows) // 8 + 1, (tile.shape[3] - columns) // 8 + 1), np.float32)
+        outputs[:, :2] = -9
+        outputs[0, :, 20, 22] = 9, -9, 0, 0, np.log(width / typical_width), np.log(height / typical_height)
+        return outputs
+
+    [box] = sweep(one_find, settings, WholePicture(random_picture(400, 400)), 0.5, 0.4, 10).finds.boxes
+    np.testing.assert_allclose(box[2:] - box[:2], (width, height), rtol=1e-5)

@@ -32,7 +32,7 @@ TILE = 64
 
 _STEP = 4
 _MOST_PEAKS = 1000
-_LARGEST_LOGARITHM = 1.5
+_LARGEST_LOGARITHM = 3.0
 
 
 class Level(NamedTuple):
