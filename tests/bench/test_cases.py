@@ -13,6 +13,8 @@ from wimmel.bench.operations import of_network
 from wimmel.bench.peers import jax_xla, onnx_runtime, opencv, ours, pytorch, scipy_signal
 from wimmel.bench.section import OURS
 from wimmel.bench.sections.size import needed, size_of
+from wimmel.bench.sections.sweep import SECTION as SWEEPS
+from wimmel.bench.sections.sweep import Sweep
 
 LAYERS = {
     "forward": Layer(4, 6, (3, 3), (8, 9), 2, padding=1),
@@ -100,6 +102,21 @@ def test_peers_lose_what_we_lose_at_every_step_of_a_training(name, peer):
     losses = [(float(mine.outcome()[0]), float(theirs.outcome()[0])) for _ in range(3)]
     assert losses[2] < losses[0]
     np.testing.assert_allclose(*zip(*losses, strict=True), rtol=1e-4)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("contender", SWEEPS.contenders[1:], ids=lambda contender: contender.name)
+def test_whoever_sweeps_a_picture_has_our_scores(contender):
+    if any(importlib.util.find_spec(module) is None for module in contender.needs):
+        pytest.skip(f"{contender.name} is not installed")
+    ready, none = (contender.prepare(Sweep(256, beside), 1) for beside in (False, True))
+    if contender.name == "single windows":
+        ready, none = none, ready
+    assert none is None
+    expected = SWEEPS.contenders[0].prepare(Sweep(256), 1).outcome()
+    np.testing.assert_allclose(ready.outcome(), expected, atol=1e-3 * np.abs(expected).max())
+    [seconds] = ready.task()
+    assert seconds > 0
 
 
 def test_a_network_that_peers_do_not_know_is_refused():

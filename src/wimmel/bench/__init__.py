@@ -14,8 +14,10 @@ __all__ = ["SECTIONS", "section"]
 
 SECTIONS = {
     name: f"wimmel.bench.sections.{name}"
-    for name in ("layers", "gradients", "latency", "training", "networks", "templates", "start", "size", "memory")
-}
+    for name in (
+        "layers", "gradients", "latency", "training", "networks", "templates", "sweep", "start", "size", "memory"
+    )
+}  # fmt: skip
 """The modules of the sections by name, in the order in which they run; each has a ``SECTION``."""
 
 

@@ -21,8 +21,8 @@ def bench(
     sections: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Which to run, of layers, gradients, latency, training, networks, templates, start, size and memory; "
-            "else all.",
+            help="Which to run, of layers, gradients, latency, training, networks, templates, sweep, start, size and "
+            "memory; else all.",
             show_default=False,
         ),
     ] = None,

@@ -71,12 +71,17 @@ def _attributes(operation: Operation) -> dict[str, Any]:
     return {**found, "kernel_shape": kernel, "dilations": settings["dilation"], "group": settings["groups"]}
 
 
-def _session(model: bytes, x: np.ndarray, threads: int) -> Ready:
+def session_of(model: bytes, threads: int) -> Any:
+    """What runs a model file."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+
+
+def _session(model: bytes, x: np.ndarray, threads: int) -> Ready:
+    session = session_of(model, threads)
     given = {"x": x}
     return Ready(lambda: session.run(None, given), lambda: session.run(None, given)[0])

@@ -95,6 +95,36 @@ def training(channels_last: bool) -> Prepare:
     return prepare
 
 
+def sequential(net: Any) -> Any:
+    """A chain of convolutions, ReLU and max pooling in PyTorch, set to inference.
+
+    Raises
+    ------
+    NotImplementedError
+        If our network has anything else.
+    """
+    from torch import nn, tensor
+
+    from wimmel.bench.operations import of_network
+
+    layers: list[Any] = []
+    for operation in of_network(net):
+        settings = operation.settings
+        match operation.kind:
+            case "convolution":
+                weight, bias = map(tensor, operation.weights)
+                outputs, inputs, *kernel = weight.shape
+                layers.append(nn.Conv2d(inputs * settings["groups"], outputs, kernel, **settings))
+                layers[-1].load_state_dict({"weight": weight, "bias": bias})
+            case "relu":
+                layers.append(nn.ReLU(inplace=True))
+            case "max_pool":
+                layers.append(nn.MaxPool2d(settings["kernel"], settings["stride"], settings["padding"]))
+            case kind:
+                raise NotImplementedError(kind)
+    return nn.Sequential(*layers).eval().requires_grad_(False)
+
+
 def twin(case: Network) -> Any:
     """The network in PyTorch with the parameters of ours, set to inference."""
     from wimmel.bench import twins

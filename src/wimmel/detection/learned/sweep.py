@@ -111,11 +111,11 @@ def _look(
 ) -> None:
     """Fills in what the network says about a tile."""
     part = outputs[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
-    seen = _tile(settings, picture, span, first, size)
+    seen = seen_by(settings, picture, span, first, size)
     part[...] = net(seen[np.newaxis])[0, :, : part.shape[1], : part.shape[2]]
 
 
-def _tile(
+def seen_by(
     settings: Settings, picture: Piecewise, span: float, first: tuple[int, int], counts: tuple[int, int]
 ) -> np.ndarray:
     """What the windows from `first` on see, so many down and across."""
