@@ -7,6 +7,7 @@ import pytest
 
 from wimmel.detection import Detector, Finds, iou, read_annotations, write_boxes
 from wimmel.files import read_image, write_image
+from wimmel.report.canvas import percent
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_whether_a_picture_shows_one_is_told_and_how_far_to_believe_it(wimmel, m
     assert one["class"] == "square" and one["calibration"] == none["calibration"] == "calibrated"
     assert 0 <= none["probability"] < one["probability"] <= 1
     table = wimmel("find", out, folder / "apart.png")
-    assert f"{one['probability']:.1%}" in table.stdout and "calibrated" in table.stdout
+    assert percent(one["probability"], 1) in table.stdout and "calibrated" in table.stdout
 
 
 def test_without_scenes_of_both_kinds_it_is_uncalibrated(wimmel, marked, detector):

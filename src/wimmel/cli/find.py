@@ -232,8 +232,10 @@ def _write_table(searched: Searched) -> None:
 
 def _kind(finds: Finds, label: int | None, several: bool, shows: np.ndarray | None) -> tuple[str, ...]:
     """A find's class, if there are several, and how probable it is that the picture shows one, if that is known."""
+    from wimmel.report.canvas import percent
+
     named = ("" if label is None else finds.class_names[label],) * several
-    return named if shows is None else (*named, f"{shows[label]:.1%}")
+    return named if shows is None else (*named, percent(float(shows[label]), 1))
 
 
 def _poses(finds: Finds) -> list:

@@ -52,7 +52,8 @@ def teach(
     """Teach a detector from pictures in which things are marked by boxes.
 
     Tens of boxes do. Everything of the kind that is in these pictures should be marked: what is not is taken for
-    background. Sizes to look for are those of the boxes.
+    background. Sizes to look for are those of the boxes. With pictures that show none among them, what is found in
+    others comes with a calibrated probability that a picture shows one at all.
 
     \b
     [bold]Examples[/bold]

@@ -11,6 +11,7 @@ from PIL import Image
 import wimmel as wm
 from wimmel.detection import Piecewise
 from wimmel.detection.learned import pyramid
+from wimmel.detection.learned.calibration import Calibration
 from wimmel.detection.learned.network import network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, piece_of_level, shrunken
 from wimmel.detection.learned.settings import Settings
@@ -75,6 +76,20 @@ def test_tiled_scores_are_those_of_the_untiled_sweep(size, tile):
         expected = net(np.pad(whole, frame)[np.newaxis])[0, :, :rows, :columns]
         assert level.outputs.shape == (6, rows, columns)
         np.testing.assert_allclose(level.outputs, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", AWKWARD)
+def test_whether_there_is_one_is_decided_by_the_highest_score_of_any_level(size):
+    settings, picture = small(), WholePicture(random_picture(*size))
+    net = network(settings).initialize(3)
+    seen = list(levels(net, settings, picture))
+    highest = [max(level.outputs[label].max() for level in seen) for label in range(len(settings.class_names))]
+    for tile in (64, 4):
+        found = sweep(net, settings, picture, 0.999, 0.4, 1, tile, (Calibration(2.0, -1.0, 3, 4), None)).presence
+        np.testing.assert_allclose(found.scores, highest, atol=1e-4)
+        odds = np.array([2 * found.scores[0] - 1, found.scores[1]])
+        np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-odds)), rtol=1e-9)
+        assert found.calibrated == (True, False) and found.class_names == settings.class_names
 
 
 @pytest.mark.parametrize("size", AWKWARD[:4])
