@@ -5,7 +5,8 @@ of OpenCV's, each of one example. Digits have ten classes; MNIST and CIFAR-10 ar
 
 For each are printed: the share of scenes whose first box is right (IoU 0.5), average precision, recall among 10 and
 among 100 finds, precision and recall at the score where these together are best (F1), seconds to a scene on one
-thread, and seconds that teaching took on two.
+thread, and seconds that teaching took on two. Then, of the probability that a scene shows Wim at all, the expected
+calibration error on scenes with and without him, after it was calibrated by other scenes of both kinds.
 
     python benchmarks/finding.py [--part scenes] [--level hard] [--scenes 20] [-o finding.json]
 """
@@ -45,13 +46,15 @@ from wimmel.detection import (
     non_maximum_suppression,
     precision_recall,
     recall_at,
+    reliability,
     teeming_scene,
 )
 from wimmel.detection.peaks import peaks
 from wimmel.files import write_image
 
-EXAMPLE_SEED, TRAINING_SEED = 1_000_000, 2_000_000
-"""Seeds of the scene that templates are cut from, and of the first scene to learn from; those searched begin at 0."""
+EXAMPLE_SEED, TRAINING_SEED, CALIBRATION_SEED, WITHOUT_SEED = 1_000_000, 2_000_000, 3_000_000, 4_000_000
+"""Seeds of the scene that templates are cut from, and of the first scenes to learn from, to calibrate by, and without
+Wim; those with him that are searched begin at 0."""
 
 TRAINING_SCENES, WIMS = 10, 3
 HEIGHTS = (26, 31, 37, 44, 52, 61)
@@ -76,6 +79,17 @@ class Row:
     recall: float
     seconds: float
     teaching: float | None = None
+
+
+@dataclass(frozen=True)
+class Believed:
+    """How far the probability that a scene shows Wim can be believed, on so many scenes with him and without."""
+
+    case: str
+    scenes: int
+    calibrated_by: int
+    error: float
+    brier: float
 
 
 class OpenCV:
@@ -112,11 +126,12 @@ class OpenCV:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--part", choices=("scenes", "digits"), help="one alone")
+    parser.add_argument("--part", choices=("scenes", "calibration", "digits"), help="one alone")
     parser.add_argument("--level", choices=tuple(LEVELS), help="one alone")
     parser.add_argument("--scenes", type=int, default=200, help="to search, of each kind")
     parser.add_argument("--template-scenes", type=int, default=20, help="of those, how many templates search")
     parser.add_argument("--digit-scenes", type=int, default=1000, help="to learn digits from")
+    parser.add_argument("--calibration-scenes", type=int, default=40, help="to calibrate by, of each kind")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the detector")
     parser.add_argument("-o", "--output", type=Path, metavar="FILE", help="JSON, written anew after every line")
     asked = parser.parse_args()
@@ -125,37 +140,48 @@ def main() -> None:
         Detector(**given)
     except (TypeError, ValueError) as error:
         parser.error(str(error))
-    chosen: list[Callable[[Tell], Iterable[Row]]] = []
+    chosen: list[Callable[[Tell], Iterable[Row | Believed]]] = []
     if asked.part != "digits":
         levels = [asked.level] if asked.level else LEVELS
-        chosen += [partial(wim_found, name, asked.scenes, asked.template_scenes, given) for name in levels]
-    if asked.part != "scenes" and not asked.level:
+        chosen += [partial(wim_found, name, asked, given) for name in levels]
+    if asked.part in (None, "digits") and not asked.level:
         chosen.append(partial(digits_found, asked.scenes, asked.digit_scenes, given))
-    rows: list[Row] = []
+    document: dict[str, Any] = {"machine": description(), "settings": given, "finding": [], "calibration": []}
     screen = Screen()
     screen.say(heading())
     for part in chosen:
         with screen.bar("Finding", 1) as bar:
             for row in part(bar.move):
-                rows.append(row)
-                screen.say(line(row))
+                document["finding" if isinstance(row, Row) else "calibration"].append(asdict(row))
+                screen.say(line(row) if isinstance(row, Row) else believed_line(row))
                 if asked.output is not None:
-                    document = {"machine": description(), "settings": given, "finding": [asdict(each) for each in rows]}
                     asked.output.write_text(json.dumps(document, indent=2), encoding="utf-8")
 
 
-def wim_found(name: str, count: int, fewer: int, given: dict[str, Any], tell: Tell) -> Iterable[Row]:
-    """A level: the taught detector on so many scenes, templates on the first few of them."""
+def wim_found(name: str, asked: argparse.Namespace, given: dict[str, Any], tell: Tell) -> Iterable[Row | Believed]:
+    """A level: the taught detector on all scenes that are searched, templates on the first few of them."""
     [picture] = teeming_scene(EXAMPLE_SEED, LEVELS["easy"].figures, hidden=0.0).crops()
     scales = tuple(height / picture.shape[1] for height in HEIGHTS)
     templates = {"opencv, template": OpenCV(picture, scales), "wimmel, template": Template(picture, scales)}
     with tempfile.TemporaryDirectory() as folder:
-        training = drawn(name, range(TRAINING_SEED, TRAINING_SEED + TRAINING_SCENES), WIMS, Path(folder), tell)
-        searched = drawn(name, range(count), 1, Path(folder), tell)
-        for called, finder in templates.items():
-            yield judged(name, called, finder, searched[:fewer], tell)
-        detector, seconds = taught(name, training, given, tell)
-        yield replace(judged(name, "wimmel, taught", detector, searched, tell), teaching=seconds)
+        draw = partial(drawn, name, Path(folder), tell)
+        searched = draw(range(asked.scenes), 1)
+        if asked.part != "calibration":
+            for called, finder in templates.items():
+                yield judged(name, called, finder, searched[: asked.template_scenes], tell)
+        detector, seconds = taught(name, draw(seeds_from(TRAINING_SEED, TRAINING_SCENES), WIMS), given, tell)
+        if asked.part != "calibration":
+            yield replace(judged(name, "wimmel, taught", detector, searched, tell), teaching=seconds)
+        if asked.part != "scenes":
+            count = asked.calibration_scenes
+            with_him = draw(seeds_from(CALIBRATION_SEED, count), 1)
+            detector.calibrate(with_him + draw(seeds_from(CALIBRATION_SEED + count, count), 0))
+            without = draw(seeds_from(WITHOUT_SEED, asked.scenes), 0)
+            yield believed(name, detector, searched + without, count, tell)
+
+
+def seeds_from(first: int, count: int) -> range:
+    return range(first, first + count)
 
 
 def digits_found(count: int, training: int, given: dict[str, Any], tell: Tell) -> Iterable[Row]:
@@ -173,7 +199,7 @@ def digits_found(count: int, training: int, given: dict[str, Any], tell: Tell) -
     yield replace(judged("digits", "wimmel, taught", detector, searched, tell), teaching=seconds)
 
 
-def drawn(name: str, seeds: Sequence[int], wims: int, folder: Path, tell: Tell) -> list[Scene]:
+def drawn(name: str, folder: Path, tell: Tell, seeds: Sequence[int], wims: int) -> list[Scene]:
     """Scenes of a level whose pictures lie in files, so that memory holds one at a time."""
     scenes = []
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
@@ -223,6 +249,16 @@ def judged(case: str, called: str, finder: Finder, scenes: Sequence[Scene], tell
     )
 
 
+def believed(case: str, detector: Detector, scenes: Sequence[Scene], calibrated_by: int, tell: Tell) -> Believed:
+    """What the detector's probabilities that the scenes show Wim at all are worth."""
+    probabilities = []
+    for scene in scenes:
+        probabilities.append(float(detector.look(scene.pixels()).presence.probabilities[0]))
+        tell(len(probabilities) / len(scenes), f"{case}: calibration")
+    table = reliability(probabilities, [len(scene) > 0 for scene in scenes])
+    return Believed(case, len(scenes) // 2, calibrated_by, table.error, table.brier)
+
+
 def is_right(first: Finds, scene: Scene) -> bool:
     """Whether there is a find, on an object of its class."""
     return len(first) > 0 and bool(
@@ -262,6 +298,13 @@ def line(row: Row) -> str:
         f"{row.case:7} {row.finder:17} {row.scenes:6} {row.first_right:11.1%} {row.average_precision:6.3f} "
         f"{row.among_10:6.1%} {row.among_100:6.1%} {row.precision:9.1%} {row.recall:6.1%} {row.seconds:8.3f} "
         f"{teaching:>8}"
+    )
+
+
+def believed_line(row: Believed) -> str:
+    return (
+        f"{row.case:7} is he there?      {row.scenes:6} with and {row.scenes} without: calibration error "
+        f"{row.error:.3f}, Brier score {row.brier:.3f}; calibrated by {row.calibrated_by} and {row.calibrated_by}"
     )
 
 
