@@ -1,7 +1,8 @@
-"""Writes docs/performance.md and its charts from the figures of `wimmel bench`.
+"""Writes docs/performance.md and its charts from the figures of `wimmel bench`, and of benchmarks/finding.py if given.
 
     wimmel bench --runs 3 --threads 1 --threads 2 -o figures.json
-    python docs/make_performance.py figures.json
+    python benchmarks/finding.py -o finding.json
+    python docs/make_performance.py figures.json finding.json
 
 Several files are taken together, if they were measured on one machine: a section may be run by itself.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from wimmel.bench import SECTIONS, section
-from wimmel.bench.results import Ratios, Row, pair_of
+from wimmel.bench.results import Ratios, Row, pair_of, text_of
 from wimmel.bench.run import Measured
 from wimmel.bench.section import OURS
 
@@ -33,7 +34,9 @@ TEXT = tomllib.loads((DOCS / "performance_text.toml").read_text(encoding="utf-8"
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Write docs/performance.md from figures of wimmel bench.")
-    parser.add_argument("figures", nargs="+", type=Path, metavar="FILE", help="JSON that wimmel bench -o wrote")
+    parser.add_argument(
+        "figures", nargs="+", type=Path, metavar="FILE", help="JSON that wimmel bench -o wrote, or finding.py -o"
+    )
     documents = [json.loads(path.read_text(encoding="utf-8")) for path in parser.parse_args().figures]
     try:
         PAGE.write_text(written(documents), encoding="utf-8")
@@ -47,14 +50,18 @@ def written(documents: Sequence[dict[str, Any]], images: Path = IMAGES) -> str:
     Raises
     ------
     ValueError
-        If the documents are of several machines.
+        If the documents are of several machines, or none is of `wimmel bench`.
     """
     machines = [document["machine"] for document in documents]
     if len({(each["processor"], each["cores"], each["target"]) for each in machines}) > 1:
         raise ValueError("these figures were measured on several machines and say nothing beside each other")
-    measured = _measured(documents)
-    parts = [_opening(documents), _summary(measured)]
+    benches = [document for document in documents if "sections" in document]
+    if not benches:
+        raise ValueError("none of these files is of wimmel bench")
+    measured = _measured(benches)
+    parts = [_opening(benches), _summary(measured)]
     parts += [_section(each, images) for each in measured]
+    parts.append(_finding([document for document in documents if "finding" in document]))
     return "\n".join(part for part in parts if part)
 
 
@@ -186,6 +193,33 @@ def _table(measured: Measured) -> list[str]:
         cells += ["-", "-"] if peer is None else [peer, pair_of(row.figures[peer], unit)]
         lines.append(_line([*cells, *(_ratios(row.ratios(name)) for name in ours)]))
     return lines
+
+
+def _finding(documents: Sequence[dict[str, Any]]) -> str:
+    """How well things are found; of a case measured twice the later."""
+    rows = {(row["case"], row["finder"]): row for document in documents for row in document["finding"]}
+    believed = {row["case"]: row for document in documents for row in document["calibration"]}
+    if not rows and not believed:
+        return ""
+    lines = ["## How well it finds", "", TEXT["finding"].strip(), ""]
+    if rows:
+        headings = ["", "finder", "scenes", "first right", "average precision", "recall in 10", "in 100", "precision",
+                    "recall", "a scene", "teaching"]  # fmt: skip
+        lines += [_line(headings), _line(["---", "---", *["---:"] * (len(headings) - 2)])]
+        lines += [_line(_found(row)) for row in rows.values()]
+    for row in believed.values():
+        lines += ["", f"Whether Wim is there at all, {row['case']}: calibration error {row['error']:.3f}, Brier score "
+                  f"{row['brier']:.3f} on {row['scenes']} scenes with him and {row['scenes']} without, calibrated by "
+                  f"{row['calibrated_by']} and {row['calibrated_by']} others."]  # fmt: skip
+    return "\n".join([*lines, ""])
+
+
+def _found(row: dict[str, Any]) -> list[str]:
+    shares = (row[name] for name in ("among_10", "among_100", "precision", "recall"))
+    teaching = "-" if row["teaching"] is None else text_of(row["teaching"], "seconds")
+    return [row["case"], row["finder"], str(row["scenes"]), f"{row['first_right']:.1%}",
+            f"{row['average_precision']:.3f}", *(f"{share:.1%}" for share in shares),
+            text_of(row["seconds"], "seconds"), teaching]  # fmt: skip
 
 
 def _ratios(ratios: Ratios | None) -> str:

@@ -56,6 +56,23 @@ def test_fewer_than_three_runs_are_called_no_result(maker, tmp_path):
     assert "Nowhere behind." in page
 
 
+def test_how_well_things_are_found_is_told_if_known(maker, tmp_path):
+    bench = document(row("latency", "LeNet", 1e-5, 2e-5))
+    found = {"case": "easy", "finder": "wimmel, taught", "scenes": 200, "first_right": 0.955, "average_precision": 0.9,
+             "among_10": 1.0, "among_100": 1.0, "precision": 0.97, "recall": 0.93, "seconds": 0.6,
+             "teaching": 150.0}  # fmt: skip
+    template = found | {"finder": "opencv, template", "teaching": None}
+    believed = {"case": "easy", "scenes": 200, "calibrated_by": 40, "error": 0.0312, "brier": 0.05}
+    finding = {"machine": bench["machine"], "settings": {}, "finding": [template, found], "calibration": [believed]}
+    page = maker.written([bench, finding], tmp_path)
+    assert "| easy | wimmel, taught | 200 | 95.5% | 0.900 | 100.0% | 100.0% | 97.0% | 93.0% | 600 ms | 150 s |" in page
+    assert "| easy | opencv, template | 200 |" in page and "| 600 ms | - |" in page
+    assert "calibration error 0.031, Brier score 0.050 on 200 scenes with him and 200 without" in page
+    assert "How well it finds" not in maker.written([bench], tmp_path)
+    with pytest.raises(ValueError, match="none of these files is of wimmel bench"):
+        maker.written([finding], tmp_path)
+
+
 def test_sections_may_come_from_several_files_of_one_machine(maker, tmp_path):
     files = [document(row("latency", "LeNet", 1.0, 2.0)), document(row("networks", "ResNet-50", 1.0, 2.0))]
     page = maker.written(files, tmp_path)
