@@ -57,6 +57,12 @@ EXAMPLE_SEED, TRAINING_SEED, CALIBRATION_SEED, WITHOUT_SEED = 1_000_000, 2_000_0
 Wim; those with him that are searched begin at 0."""
 
 TRAINING_SCENES, WIMS = 10, 3
+WIM = {"mirror": True}
+"""Settings for people, who look either way."""
+
+DIGITS = {"steps": 12_000, "positives": 0.5}
+"""Settings for ten classes and some thousand examples."""
+
 HEIGHTS = (26, 31, 37, 44, 52, 61)
 THRESHOLDS = {"wimmel, taught": 0.005, "wimmel, template": 0.3, "opencv, template": 0.3}
 """The score from which on finds are looked at: a low one, since precision is asked for at every recall."""
@@ -146,7 +152,8 @@ def main() -> None:
         chosen += [partial(wim_found, name, asked, given) for name in levels]
     if asked.part in (None, "digits") and not asked.level:
         chosen.append(partial(digits_found, asked.scenes, asked.digit_scenes, given))
-    document: dict[str, Any] = {"machine": description(), "settings": given, "finding": [], "calibration": []}
+    settings = {"wim": WIM | given, "digits": DIGITS | given}
+    document: dict[str, Any] = {"machine": description(), "settings": settings, "finding": [], "calibration": []}
     screen = Screen()
     screen.say(heading())
     for part in chosen:
@@ -169,7 +176,7 @@ def wim_found(name: str, asked: argparse.Namespace, given: dict[str, Any], tell:
         if asked.part != "calibration":
             for called, finder in templates.items():
                 yield judged(name, called, finder, searched[: asked.template_scenes], tell)
-        detector, seconds = taught(name, draw(seeds_from(TRAINING_SEED, TRAINING_SCENES), WIMS), given, tell)
+        detector, seconds = taught(name, draw(seeds_from(TRAINING_SEED, TRAINING_SCENES), WIMS), WIM | given, tell)
         if asked.part != "calibration":
             yield replace(judged(name, "wimmel, taught", detector, searched, tell), teaching=seconds)
         if asked.part != "scenes":
@@ -195,7 +202,7 @@ def digits_found(count: int, training: int, given: dict[str, Any], tell: Tell) -
     tell(0, "digits: drawing")
     learned = [mosaic_scene(TRAINING_SEED + number, digits.train, grounds.train) for number in range(training)]
     searched = [mosaic_scene(number, digits.test, grounds.test) for number in range(count)]
-    detector, seconds = taught("digits", learned, given, tell)
+    detector, seconds = taught("digits", learned, DIGITS | given, tell)
     yield replace(judged("digits", "wimmel, taught", detector, searched, tell), teaching=seconds)
 
 

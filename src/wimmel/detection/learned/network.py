@@ -9,8 +9,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from wimmel import functional, nn
-from wimmel.detection.learned.settings import Settings
+from wimmel.detection.learned.settings import LONGER_SIDE, Settings
 
 STRIDE = 8
 """Pixels from one window to the next."""
@@ -66,9 +68,12 @@ def loss_of(settings: Settings) -> Callable[[Any, Any], Any]:
     """The loss of outputs (n, classes + 4, 1, 1) and targets (n, classes + 4).
 
     Logistic loss of the scores, whose targets are 0 or 1; where one is 1, the smooth L1 loss of the offsets (Girshick,
-    "Fast R-CNN" (2015), equation 3).
+    "Fast R-CNN" (2015), equations 2 and 3), those of the centre measured in the object's own width and height: what
+    is little beside a wide object is much beside a thin one.
     """
     classes = len(settings.class_names)
+    typical_height, typical_width = settings.object_size
+    in_typical_sides = np.array((LONGER_SIDE / typical_width, LONGER_SIDE / typical_height), np.float32)
 
     def loss(outputs: Any, targets: Any) -> Any:
         outputs = outputs.reshape((outputs.shape[0], classes + OFFSETS))
@@ -79,6 +84,8 @@ def loss_of(settings: Settings) -> Callable[[Any, Any], Any]:
             + functional.log(1 + functional.exp(-functional.abs(scores)))
         )
         distance = functional.abs(outputs[:, classes:] - targets[:, classes:])
+        in_own_sides = in_typical_sides * functional.exp(-targets[:, classes + 2 :])
+        distance = functional.concatenate([distance[:, :2] * in_own_sides, distance[:, 2:]], axis=1)
         smooth = functional.where(distance < _KNEE, distance * distance / (2 * _KNEE), distance - _KNEE / 2)
         boxes = smooth.sum(axis=1) * labels.sum(axis=1)
         return logistic.sum(axis=1).mean() + settings.box_weight * boxes.mean()
