@@ -10,7 +10,7 @@ from wimmel import bench
 from wimmel.bench.convolutions import Layer, square
 from wimmel.bench.networks import Network
 from wimmel.bench.operations import of_network
-from wimmel.bench.peers import jax_xla, onnx_runtime, opencv, ours, pytorch, scipy_signal
+from wimmel.bench.peers import jax_xla, onnx_runtime, opencv, ours, programs, pytorch, scipy_signal
 from wimmel.bench.section import OURS
 from wimmel.bench.sections.size import needed, size_of
 from wimmel.bench.sections.sweep import SECTION as SWEEPS
@@ -123,6 +123,13 @@ def test_a_network_that_peers_do_not_know_is_refused():
     net = wm.nn.Sequential(wm.nn.Conv2d(1, 2, 3), wm.nn.GELU()).initialize(0)
     with pytest.raises(NotImplementedError, match="GELU is not known"):
         of_network(net)
+
+
+def test_a_program_searches_a_picture_in_pieces(tmp_path):
+    program = programs.sweeping("wimmel", 120, tmp_path)
+    _, most = programs.run(program + programs.PEAK, tmp_path)
+    assert 10**7 < int(most) < 10**9
+    assert programs.sweeping("torch", 120, tmp_path) is None
 
 
 def test_what_is_needed_counts_indirect_needs_and_no_extras():

@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from wimmel.bench.networks import Network
 
 PEAK = """
@@ -80,6 +82,16 @@ def step():
     optimizer.step()
 """,
 }
+_SWEEPING = """
+import numpy as np
+from wimmel.detection import Detector
+class Picture:
+    shape = (3, {side}, {side})
+    def piece(self, top, left, bottom, right):
+        rows, columns = np.arange(top, bottom)[:, np.newaxis], np.arange(left, right)
+        return np.stack([(rows ^ columns) % 256, (rows + columns) % 256, rows * columns % 256]).astype(np.uint8)
+Detector.load({detector!r}).find(Picture())
+"""
 _AGAIN = """
 import time
 start = time.perf_counter()
@@ -136,6 +148,21 @@ def training(library: str, network: Network, threads: int) -> str | None:
         return None
     text = _BATCH + _TRAINING[library] + "for _ in range(3):\n    step()\n"
     return text.format(**_names(network, threads))
+
+
+def sweeping(library: str, side: int, folder: Path) -> str | None:
+    """A program that searches a square picture, given in pieces, for people 26 to 61 pixels high; ours alone.
+
+    The detector's file is put into the folder.
+    """
+    if library != "wimmel":
+        return None
+    from wimmel.detection import Detector
+
+    path = folder / "detector.safetensors"
+    picture, boxes = np.zeros((3, 90, 90), np.uint8), [[0, 0, 15, 26], [30, 20, 61, 81]]
+    Detector(steps=1, rounds=0).fit([picture], [boxes]).save(path)
+    return _SWEEPING.format(side=side, detector=str(path))
 
 
 def run(program: str, folder: Path, kernels: Path | None = None) -> tuple[float, str]:

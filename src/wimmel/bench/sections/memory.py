@@ -1,4 +1,5 @@
-"""The most memory that a process holds which answers with ResNet-50, or trains ResNet-20 for some steps."""
+"""The most memory that a process holds which answers with ResNet-50, trains ResNet-20 for some steps, or searches a
+picture larger than that."""
 
 from __future__ import annotations
 
@@ -12,15 +13,17 @@ from wimmel.bench.section import OURS, Case, Contender, Ready, Section
 
 
 def contender(library: str, needs: tuple[str, ...] = ()) -> Contender:
-    def prepare(case: tuple[str, Network], threads: int) -> Ready | None:
-        what, network = case
+    def prepare(case: tuple[str, Network | int], threads: int) -> Ready | None:
+        what, size = case
         if sys.platform == "win32":
             return None
         kept = tempfile.TemporaryDirectory()
-        if what == "training":
-            program = programs.training(library, network, threads)
+        if isinstance(size, int):
+            program = programs.sweeping(library, size, Path(kept.name))
+        elif what == "training":
+            program = programs.training(library, size, threads)
         else:
-            program = programs.starting(library, network, threads, Path(kept.name))
+            program = programs.starting(library, size, threads, Path(kept.name))
         if program is None:
             return None
         programs.run(program, Path(kept.name))  # compiles what later processes find
@@ -40,6 +43,7 @@ SECTION = Section(
         Case("ResNet-50, 1 picture", "inference", ("inference", Network("resnet50", 1))),
         Case("ResNet-50, 16 pictures", "inference", ("inference", Network("resnet50", 16))),
         Case("ResNet-20, training, batch 128", "training", ("training", Network("resnet20", 128))),
+        Case("10,000 x 10,000 pixels searched", "search", ("searching", 10_000)),
     ),
     (
         contender(OURS),
