@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
-from wimmel.detection import Finds, Scene, annotated, finds_picture, heat_map, match_template, overview
+from wimmel.detection import Finds, Scene, annotated, finds_picture, heat_map, match_template, overview, pictures
 from wimmel.detection.pictures import _told_apart
-from wimmel.files import read_image, write_image
+from wimmel.files import open_image, read_image, write_image
 
 ORANGE, BLUE = [213, 94, 0], [0, 114, 178]
 GRAY = np.full((120, 160), 200, np.uint8)
@@ -171,3 +172,38 @@ def test_pictures_on_a_page_are_called_by_what_tells_them_apart():
     assert _told_apart(["a/x.png"]) == {"a/x.png": ""}
     assert _told_apart(["a/x.png", "a/y.png"]) == {"a/x.png": "x.png", "a/y.png": "y.png"}
     assert _told_apart(["a/x.png", "b/x.png"]) == {"a/x.png": "a/x.png", "b/x.png": "b/x.png"}
+
+
+def test_a_large_picture_is_drawn_smaller_with_its_boxes_where_they_belong(tmp_path, monkeypatch):
+    monkeypatch.setattr(pictures, "LARGEST_DRAWN", 120 * 160 // 4)
+    tifffile.imwrite(tmp_path / "scene.tif", GRAY, tile=(32, 32))
+    found = Finds([[20, 30, 80, 90]], [0.5])
+    for given in (GRAY, tmp_path / "scene.tif", open_image(tmp_path / "scene.tif")):
+        framed = annotated(given, found, labels=False)
+        assert framed.shape == (3, 60, 80)
+        rows, columns = places_of(framed, ORANGE).T
+        assert (rows.min(), rows.max() + 1, columns.min(), columns.max() + 1) == (15, 45, 10, 40)
+        scores = np.zeros((12, 16))
+        scores[3, 11] = 5
+        glowing = heat_map(given, scores, (0, 0, 160, 120)).astype(int)
+        assert glowing.shape == (3, 60, 80)
+        row, column = np.argwhere(glowing[0] - glowing[2] > 30).mean(axis=0)
+        assert abs(row - 17.5) <= 4
+        assert abs(column - 57.5) <= 4
+
+
+def test_tiles_of_the_page_are_cut_from_the_full_picture(tmp_path, monkeypatch):
+    shown = []
+    monkeypatch.setattr(pictures, "tiles_page", lambda path, title, subtitle, tiles: shown.extend(tiles))
+    monkeypatch.setattr(pictures, "LARGEST_DRAWN", 100)
+    scene = np.random.default_rng(0).integers(0, 256, (120, 160)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "scene.tif", scene, tile=(32, 32))
+    write_image(tmp_path / "other.png", scene)
+    names = (str(tmp_path / "scene.tif"), str(tmp_path / "other.png"))
+    found = (Finds([[20, 30, 40, 50], [100, 60, 110, 70]], [0.9, 0.5]), Finds([[50, 50, 60, 70]], [0.7]))
+    finds_picture({name: name for name in names}, dict(zip(names, found, strict=True)), tmp_path / "page.png")
+    boxes = ((14, 24, 46, 56), (47, 44, 63, 76), (97, 57, 113, 73))
+    assert len(shown) == 3
+    for tile, (left, top, right, bottom) in zip(shown, boxes, strict=True):
+        assert tile.picture.shape[0] == 3
+        np.testing.assert_array_equal(tile.picture[0], scene[top:bottom, left:right])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wimmel.detection.finds import Finds
-from wimmel.detection.pictures import COLOURS, annotated, heat_map, in_colour
+from wimmel.detection.pictures import COLOURS, annotated, heat_map, in_pieces
 from wimmel.files import fit_image
 
 if TYPE_CHECKING:
@@ -63,8 +63,8 @@ def overview(picture: Picture, found: Finds, heat: np.ndarray) -> np.ndarray:
 
 def _close_up(picture: Picture, found: Finds, size: tuple[int, int]) -> np.ndarray:
     """What the best find shows and a little around it, at a size (rows, columns), framed in the colour of its class."""
-    pixels = in_colour(picture)
-    rows, columns = pixels.shape[1:]
+    pieces = in_pieces(picture)
+    rows, columns = pieces.shape[1:]
     if len(found):
         left, top, right, bottom = found.ordered().boxes[0]
     else:
@@ -74,8 +74,8 @@ def _close_up(picture: Picture, found: Finds, size: tuple[int, int]) -> np.ndarr
     wide = high * size[1] / size[0]
     above = min(max((top + bottom - high) / 2, 0), rows - high)
     before = min(max((left + right - wide) / 2, 0), columns - wide)
-    seen = pixels[:, round(above) : max(round(above + high), 1), round(before) : max(round(before + wide), 1)]
-    shown = fit_image(np.ascontiguousarray(seen), size, 3)
+    end, foot = max(round(before + wide), 1), max(round(above + high), 1)
+    shown = fit_image(pieces.piece(round(above), round(before), foot, end), size, 3)
     if len(found):
         colour = np.array(COLOURS[found.ordered().classes[0] % len(COLOURS)], np.uint8)[:, np.newaxis, np.newaxis]
         for edge in (shown[:, :_FRAME], shown[:, -_FRAME:], shown[:, :, :_FRAME], shown[:, :, -_FRAME:]):

@@ -1,6 +1,7 @@
 """Finds as pictures: boxes and labels on the picture itself, scores as heat over it, the best finds side by side.
 
 Given pictures, finds and maps of scores; hands on pictures as arrays, which `files.write_image` writes, or a page.
+Large pictures are read in pieces and drawn smaller.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 
 from wimmel.detection.boxes import clip
 from wimmel.detection.finds import Finds, Scene
-from wimmel.files import fit_image, read_image
+from wimmel.detection.learned.pyramid import as_piecewise, shrunken
+from wimmel.files import MAX_PIXELS, Piecewise, fit_image, open_image
 from wimmel.report.canvas import INK, PALE, counted, shortened
 from wimmel.report.tiles import Line, Tile, tiles_page
 
@@ -23,7 +25,10 @@ if TYPE_CHECKING:
     from PIL.ImageDraw import ImageDraw
 
     Colour = tuple[int, int, int]
-    Picture = np.ndarray | str | os.PathLike[str]
+    Picture = np.ndarray | str | os.PathLike[str] | Piecewise
+
+LARGEST_DRAWN = 25_000_000
+"""Pictures of more pixels are drawn smaller, with about so many."""
 
 # The palette of Okabe and Ito, "Color universal design" (2008), but for its black: told apart with any colour vision.
 COLOURS = (
@@ -43,6 +48,7 @@ _SEAM = (255, 255, 255)
 
 _LONGEST_NAME = 24
 _MARGIN = 0.3
+_BAND = 256
 
 
 def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np.ndarray:
@@ -50,7 +56,7 @@ def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np
 
     Parameters
     ----------
-    picture : uint8 array (rows, columns) or (1 or 3, rows, columns), or path
+    picture : uint8 array (rows, columns) or (1 or 3, rows, columns), path, or Piecewise
     found : Finds or Scene
         Those with the best scores are drawn last, on top of the others.
     labels : bool, default True
@@ -59,6 +65,7 @@ def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np
     Returns
     -------
     uint8 array (3, rows, columns)
+        Smaller than a picture of more than 25 million pixels.
 
     Raises
     ------
@@ -75,13 +82,13 @@ def annotated(picture: Picture, found: Finds | Scene, labels: bool = True) -> np
     """
     from PIL import Image, ImageDraw
 
-    pixels = in_colour(picture)
+    pixels, span = _drawable(picture)
     height, width = pixels.shape[1:]
     image = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
     draw = ImageDraw.Draw(image)
     thick = max(2, round(min(height, width) / 350))
     order = np.argsort(found.scores, kind="stable") if isinstance(found, Finds) else np.arange(len(found))
-    boxes = clip(found.boxes, height, width)
+    boxes = clip(found.boxes / span, height, width)
     for place in order:
         left, top, right, bottom = boxes[place]
         colour = COLOURS[found.classes[place] % len(COLOURS)]
@@ -104,7 +111,7 @@ def heat_map(
 
     Parameters
     ----------
-    picture : uint8 array (rows, columns) or (1 or 3, rows, columns), or path
+    picture : uint8 array (rows, columns) or (1 or 3, rows, columns), path, or Piecewise
     scores : float array (map rows, map columns)
     covers : (left, top, right, bottom), optional
         The part of the picture in pixels that the map's elements cover evenly; by default all of it. The map of
@@ -115,6 +122,7 @@ def heat_map(
     Returns
     -------
     uint8 array (3, rows, columns)
+        Smaller than a picture of more than 25 million pixels.
 
     Raises
     ------
@@ -128,53 +136,71 @@ def heat_map(
     >>> scores = np.zeros((4, 6))
     >>> scores[1, 2] = 1
     >>> glowing = heat_map(np.zeros((40, 60), np.uint8), scores)
-    >>> glowing[:, 15, 25].sum() > 5 * glowing[:, 35, 50].sum()
+    >>> glowing[:, 15, 25].sum() > 4 * glowing[:, 35, 50].sum()
     np.True_
     """
     scores = np.asarray(scores, np.float32)
     if scores.ndim != 2 or scores.size == 0 or not np.isfinite(scores).all():
         raise ValueError(f"A map of scores has rows and columns of finite numbers; got the shape {scores.shape}.")
-    gray = fit_image(in_colour(picture), None, 1)[0].astype(np.float32)
-    left, top, right, bottom = covers or (0.0, 0.0, float(gray.shape[1]), float(gray.shape[0]))
+    pixels, span = _drawable(picture)
+    gray = fit_image(pixels, None, 1)[0]
+    left, top, right, bottom = (
+        edge / span for edge in covers or (0.0, 0.0, gray.shape[1] * span, gray.shape[0] * span)
+    )
     highest = float(scores.max()) if high is None else high
     heat = np.zeros_like(gray)
     room = heat[round(top) : max(round(bottom), round(top) + 1), round(left) : max(round(right), round(left) + 1)]
     share = np.clip((scores - low) / max(highest - low, 1e-12), 0, 1)
     room[...] = _glowing(share, (room.shape[0], room.shape[1]), min(gray.shape) // _GLOW)
+    shown = np.empty((3, *gray.shape), np.uint8)
+    for first in range(0, len(gray), _BAND):  # a mixture takes a hundred bytes for each pixel
+        band = slice(first, first + _BAND)
+        shown[:, band] = _mixed(gray[band], heat[band]).transpose(2, 0, 1)
+    return shown
+
+
+def _mixed(gray: np.ndarray, glow: np.ndarray) -> np.ndarray:
+    """Dim gray and heat, both uint8 (rows, columns), as colours (rows, columns, 3)."""
+    heat = glow / np.float32(255)
     steps = heat * (len(_HEAT) - 1)
     below = np.minimum(steps.astype(np.int64), len(_HEAT) - 2)
     colours = _HEAT[below] + (steps - below)[..., np.newaxis] * (_HEAT[below + 1] - _HEAT[below])
-    dim = 18 + 0.32 * gray[..., np.newaxis]
-    mixed = dim + (heat**1.5)[..., np.newaxis] * (colours - dim)
-    return np.ascontiguousarray(np.rint(mixed).astype(np.uint8).transpose(2, 0, 1))
+    dim = 18 + 0.32 * gray.astype(np.float32)[..., np.newaxis]
+    return np.rint(dim + (heat**1.5)[..., np.newaxis] * (colours - dim)).astype(np.uint8)
 
 
 def _glowing(heat: np.ndarray, size: tuple[int, int], radius: int) -> np.ndarray:
-    """The map at another size (rows, columns), its peaks widened to a radius in pixels."""
+    """The map at another size (rows, columns) as uint8, its peaks widened to a radius in pixels."""
     from PIL import Image, ImageFilter
 
     step = round(radius * heat.shape[0] / size[0])  # in elements of the map, which may be larger than pixels
     widened = Image.fromarray(np.rint(255 * heat).astype(np.uint8)).filter(ImageFilter.MaxFilter(2 * step + 1))
     reach = (step + 0.5) * size[0] / heat.shape[0]  # of a widened peak, in pixels
     smooth = widened.resize((size[1], size[0]), Image.Resampling.BILINEAR).filter(ImageFilter.GaussianBlur(reach / 2.4))
-    return np.asarray(smooth) / np.float32(255)
+    return np.asarray(smooth)
 
 
 def finds_picture(
-    pictures: Mapping[str, Picture], found: Mapping[str, Finds], path: str | os.PathLike[str], limit: int = 40
+    pictures: Mapping[str, Picture],
+    found: Mapping[str, Finds],
+    path: str | os.PathLike[str],
+    limit: int = 40,
+    max_pixels: int = MAX_PIXELS,
 ) -> None:
     """Nothing; the file at `path` then shows the best finds of all pictures, best first, with a little around each.
 
     Parameters
     ----------
-    pictures : mapping of str to uint8 array (rows, columns) or (1 or 3, rows, columns), or path
-        By name.
+    pictures : mapping of str to uint8 array (rows, columns) or (1 or 3, rows, columns), path, or Piecewise
+        By name. Files are read one after another.
     found : mapping of str to Finds
         By the names of the pictures.
     path : str or path
         Ends in .png, .svg, .pdf or .jpg.
     limit : int, default 40
         How many to show at most.
+    max_pixels : int, default 500 million
+        Of files, as in `files.open_image`.
 
     Raises
     ------
@@ -186,6 +212,7 @@ def finds_picture(
     Examples
     --------
     >>> import tempfile
+    >>> from wimmel.files import read_image
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     page = Path(folder, "finds.png")
     ...     finds_picture({"scene": np.zeros((20, 30), np.uint8)}, {"scene": Finds([[3, 4, 13, 14]], [0.9])}, page)
@@ -198,13 +225,17 @@ def finds_picture(
         ((-finds.scores[place], number, place, name) for number, (name, finds) in enumerate(found.items())
          for place in range(len(finds)))
     )[:limit]  # fmt: skip
-    pixels = {name: in_colour(pictures[name]) for name in {name for *_, name in ranked}}
-    names = _told_apart(list(pictures))
-    tiles = [_tile(pixels[name], found[name], int(place), names[name]) for _, _, place, name in ranked]
+    names, tiles = _told_apart(list(pictures)), {}
+    for name in {name for *_, name in ranked}:
+        pieces = in_pieces(pictures[name], max_pixels)
+        for rank, (_, _, place, of) in enumerate(ranked):
+            if of == name:
+                tiles[rank] = _tile(pieces, found[name], int(place), names[name])
     total = sum(len(finds) for finds in found.values())
     some = f"The {len(tiles)} best of {counted(total, 'find')}" if len(tiles) < total else counted(total, "find")
     subtitle = "Best first: class and score, and where" if tiles else ""
-    tiles_page(path, f"{some} in {counted(len(found), 'picture')}", subtitle, tiles)
+    title = f"{some} in {counted(len(found), 'picture')}"
+    tiles_page(path, title, subtitle, [tiles[rank] for rank in range(len(tiles))])
 
 
 def _told_apart(names: Sequence[str]) -> dict[str, str]:
@@ -215,17 +246,18 @@ def _told_apart(names: Sequence[str]) -> dict[str, str]:
     return last if len(set(last.values())) == len(names) else {name: name for name in names}
 
 
-def _tile(pixels: np.ndarray, found: Finds, place: int, name: str) -> Tile:
+def _tile(picture: Piecewise, found: Finds, place: int, name: str) -> Tile:
     left, top, right, bottom = found.boxes[place]
     across, down = _MARGIN * (right - left), _MARGIN * (bottom - top)
-    around = clip([[left - across, top - down, right + across, bottom + down]], *pixels.shape[1:])[0]
-    begin = np.minimum(np.floor(around[:2]), (pixels.shape[2] - 1, pixels.shape[1] - 1)).astype(int)
+    rows, columns = picture.shape[1:]
+    around = clip([[left - across, top - down, right + across, bottom + down]], rows, columns)[0]
+    begin = np.minimum(np.floor(around[:2]), (columns - 1, rows - 1)).astype(int)
     end = np.maximum(np.ceil(around[2:]).astype(int), begin + 1)
     label = shortened(found.class_names[found.classes[place]], _LONGEST_NAME)
     lines = [Line(label, f"{found.scores[place]:.2f}", INK, strong=True)]
     where = f"{shortened(name, _LONGEST_NAME)} " if name else ""
     lines.append(Line(f"{where}{round((left + right) / 2)}, {round((top + bottom) / 2)}", "", PALE))
-    return Tile(pixels[:, begin[1] : end[1], begin[0] : end[0]], lines)
+    return Tile(_coloured(picture.piece(begin[1], begin[0], end[1], end[0])), lines)
 
 
 def _label(found: Finds | Scene, place: int) -> str:
@@ -260,8 +292,18 @@ def _font(size: int) -> Any:
         return ImageFont.load_default()
 
 
-def in_colour(picture: Picture) -> np.ndarray:
-    """uint8 (3, rows, columns)."""
+def in_pieces(picture: Picture, max_pixels: int = MAX_PIXELS) -> Piecewise:
+    """The picture as one that is read in pieces."""
     if isinstance(picture, str | os.PathLike):
-        return read_image(picture, channels=3)
-    return fit_image(picture, None, 3)
+        return open_image(picture, 3, max_pixels)
+    return picture if isinstance(picture, Piecewise) else as_piecewise(picture, 3)
+
+
+def _drawable(picture: Picture) -> tuple[np.ndarray, float]:
+    """uint8 (3, rows, columns), not too large to be drawn on; and how many of the picture's pixels a pixel spans."""
+    pixels, span = shrunken(in_pieces(picture), LARGEST_DRAWN)
+    return _coloured(pixels), span
+
+
+def _coloured(pixels: np.ndarray) -> np.ndarray:
+    return fit_image(pixels, None, 3)
