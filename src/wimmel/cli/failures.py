@@ -8,7 +8,8 @@ from __future__ import annotations
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import typer
@@ -45,6 +46,16 @@ def in_sentences(command: Callable[Arguments, Result]) -> Callable[Arguments, Re
             raise typer.Exit(FAILED) from None
 
     return guarded
+
+
+@contextmanager
+def if_stopped(then: str) -> Iterator[None]:
+    """Ctrl-C while the block runs ends the program with a clause that says what there is then."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        complain(f"Stopped by Ctrl-C; {then}.")
+        raise typer.Exit(INTERRUPTED) from None
 
 
 def debugging() -> bool:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from wimmel.cli.failures import FAILED, complain
+from wimmel.cli.failures import FAILED, complain, if_stopped
 
 if TYPE_CHECKING:
     import numpy as np
 
     from wimmel.detection import Finder, Finds, Presence
+    from wimmel.files import Piecewise
 
 _DETECTOR = ".safetensors"
 _FORMATS = {"json": "found.json", "csv": "found.csv", "coco": "found.json"}
@@ -88,6 +89,13 @@ def find(
         typer.Option("--output", "-o", help="A folder for boxes, annotated pictures and a page of all finds."),
     ] = None,
     format: Annotated[str, typer.Option(help="Of the boxes in that folder: json, csv or coco.")] = "json",
+    max_pixels: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            help="Larger pictures are refused, but for tiled TIFFs, which a detector searches whatever their size.",
+        ),
+    ] = 500_000_000,
     json: Annotated[bool, typer.Option("--json", help="Write JSON to the standard output, and nothing else.")] = False,
 ) -> None:
     """Find something in pictures, given one picture of it, or a detector that learned from many.
@@ -95,6 +103,10 @@ def find(
     By one picture it is found where it looks the same, up to brightness and contrast, at the scales and angles asked
     for; a detector of wimmel teach knows the sizes it has seen. Pictures that cannot be read are listed; the others are
     searched all the same, and the exit code is 1.
+
+    Boxes are where things are in a picture as it is seen, turned upright as its camera says. A detector reads TIFFs
+    tile by tile, or strip by strip, so that they may be larger than the memory. Pictures of more than 25 million pixels
+    are drawn smaller.
 
     \b
     [bold]Examples[/bold]
@@ -113,9 +125,13 @@ def find(
     finder = _finder(what, scale, angle)
     paths, missing = found_pictures(pictures)
     folder = None if output is None else made_folder(output)
-    searched = _search(finder, paths, missing, {"threshold": threshold, "overlap": overlap, "limit": limit}, json)
+    settings = {"threshold": threshold, "overlap": overlap, "limit": limit}
+    with if_stopped("nothing was written" if folder is None else f"nothing was written to {folder}"):
+        searched = _search(finder, paths, missing, settings, max_pixels, json)
+    drawn_smaller = []
     if folder is not None and searched.found:
-        _save(searched, folder, format)
+        with if_stopped(f"{folder} holds a part of what there was to write"):
+            drawn_smaller = _save(searched, folder, format, max_pixels)
     if json:
         write_json(_document(what, searched))
     else:
@@ -127,6 +143,8 @@ def find(
         complain(f"{len(searched.failed):,} of {counted(total, 'picture')} could not be searched.")
         raise typer.Exit(FAILED)
     if folder is not None and not json:
+        for name, share in drawn_smaller:
+            typer.echo(f"{name} is drawn at {share:.0%} of its size.")
         typer.echo(f"Saved {folder}")
 
 
@@ -145,26 +163,27 @@ def _search(
     paths: list[Path],
     missing: list[tuple[str, str]],
     settings: dict[str, float | int | None],
+    max_pixels: int,
     quiet: bool,
 ) -> Searched:
     from wimmel.cli.screen import Screen
     from wimmel.detection import Detector
-    from wimmel.files import ImageError, read_image_header
+    from wimmel.files import ImageError
 
     searched = Searched({}, {}, {}, {}, list(missing))
     with Screen(quiet).bar("Searching", len(paths)) as bar:
         for number, path in enumerate(paths):
             bar.move(number, path.name)
             try:
-                header = read_image_header(path)
+                picture = _opened(finder, path, max_pixels)
                 if isinstance(finder, Detector):
-                    swept = finder.look(path, **settings)  # type: ignore[arg-type]
+                    swept = finder.look(picture, **settings)  # type: ignore[arg-type]
                     searched.heats[str(path)], searched.presences[str(path)] = swept.heat, swept.presence
                     found = swept.finds
                 else:
-                    found = finder.find(path, **settings)  # type: ignore[arg-type]
+                    found = finder.find(picture, **settings)  # type: ignore[arg-type]
                 searched.found[str(path)] = found
-                searched.sizes[str(path)] = (header.height, header.width)
+                searched.sizes[str(path)] = (picture.shape[1], picture.shape[2])
             except ImageError as error:
                 searched.failed.append((str(path), error.reason))
             except (OSError, ValueError) as error:
@@ -172,21 +191,40 @@ def _search(
     return searched
 
 
-def _save(searched: Searched, folder: Path, format: str) -> None:
+def _opened(finder: Finder, path: Path, max_pixels: int) -> np.ndarray | Piecewise:
+    """The picture with the channels that the finder wants; for a detector, to be read in pieces."""
+    from wimmel.detection import Detector, Template
+    from wimmel.files import open_image, read_image
+
+    if isinstance(finder, Detector) and finder.settings is not None:
+        return open_image(path, finder.settings.channels, max_pixels)
+    return read_image(
+        path, channels=len(finder.picture) if isinstance(finder, Template) else None, max_pixels=max_pixels
+    )
+
+
+def _save(searched: Searched, folder: Path, format: str, max_pixels: int) -> list[tuple[str, float]]:
+    """Writes everything; gives the names of pictures that are drawn smaller, with the share of their sides."""
     from wimmel.detection import annotated, finds_picture, heat_map, write_boxes
-    from wimmel.files import write_image
+    from wimmel.files import open_image, write_image
 
     write_boxes(folder / _FORMATS[format], searched.found, format, searched.sizes)
     taken: set[tuple[str, str]] = set()
+    smaller = []
     for name, finds in searched.found.items():
         stem, number = Path(name).stem, 1
         while (ending := ".png" if number == 1 else f"-{number}.png", stem) in taken:
             number += 1
         taken.add((ending, stem))
-        write_image(folder / f"{stem}-found{ending}", annotated(name, finds))
+        picture = open_image(name, 3, max_pixels)
+        framed = annotated(picture, finds)
+        write_image(folder / f"{stem}-found{ending}", framed)
+        if framed.shape != picture.shape:
+            smaller.append((name, framed.shape[2] / picture.shape[2]))
         if name in searched.heats:
-            write_image(folder / f"{stem}-heat{ending}", heat_map(name, searched.heats[name], high=1.0))
-    finds_picture({name: name for name in searched.found}, searched.found, folder / "finds.png")
+            write_image(folder / f"{stem}-heat{ending}", heat_map(picture, searched.heats[name], high=1.0))
+    finds_picture({name: name for name in searched.found}, searched.found, folder / "finds.png", max_pixels=max_pixels)
+    return smaller
 
 
 def _document(what: Path, searched: Searched) -> dict[str, object]:

@@ -55,12 +55,15 @@ def teach(
     background. Sizes to look for are those of the boxes. With pictures that show none among them, what is found in
     others comes with a calibrated probability that a picture shows one at all.
 
+    Boxes are where things are in a picture as it is seen, turned upright as its camera says. Ctrl-C leaves no detector.
+
     \b
     [bold]Examples[/bold]
       wimmel teach boxes.json scenes/ -o waldo.safetensors
       wimmel teach cells.csv micrographs/ -o cells.safetensors --mirror --validation 0.2
       wimmel teach crops/ -o logo.safetensors --steps 1000
     """
+    from wimmel.cli.failures import if_stopped
     from wimmel.cli.outputs import checked_file
     from wimmel.cli.screen import Screen, warn, write_json
     from wimmel.detection import Detector, read_annotations
@@ -72,13 +75,13 @@ def teach(
         warn(f"Left out: {problem}")
     _show_plan(screen, boxes, examples, steps, mirror, seed)
     detector = Detector(steps=steps, mirror=mirror, seed=seed)
-    with screen.bar("Teaching", steps) as bar:
+    with if_stopped(f"{output} was not written"), screen.bar("Teaching", steps) as bar:
         detector.fit(
             examples,
             validation=validation,
             progress=lambda done: bar.move(done.step, f"step {done.step:,}, loss {done.loss:.3f}"),
         )
-    detector.save(output)
+        detector.save(output)
     if json:
         write_json({"detector": str(output), **detector.to_json()})
     screen.say(str(detector.report))

@@ -115,7 +115,10 @@ def check_pixels(name: str, count: int, most: int) -> None:
 
 
 def _too_many(most: int) -> str:
-    return f"it has more than {most:,} pixels, too many to decode safely; make it smaller first"
+    remedy = "make it smaller first"
+    if most != PIXEL_LIMIT:
+        remedy = "make it smaller, save it as a tiled TIFF, or raise max_pixels (--max-pixels on the command line)"
+    return f"it has more than {most:,} pixels, too many to decode safely; {remedy}"
 
 
 @contextmanager
