@@ -70,18 +70,19 @@ def teach(
 
     checked_file(output, _SUFFIX)
     screen = Screen(quiet or json)
-    examples = read_annotations(boxes, scenes, skip_faults=skip_faults)
-    for problem in examples.problems:
-        warn(f"Left out: {problem}")
-    _show_plan(screen, boxes, examples, steps, mirror, seed)
-    detector = Detector(steps=steps, mirror=mirror, seed=seed)
-    with if_stopped(f"{output} was not written"), screen.bar("Teaching", steps) as bar:
-        detector.fit(
-            examples,
-            validation=validation,
-            progress=lambda done: bar.move(done.step, f"step {done.step:,}, loss {done.loss:.3f}"),
-        )
-        detector.save(output)
+    with if_stopped(f"{output} was not written"):
+        examples = read_annotations(boxes, scenes, skip_faults=skip_faults)
+        for problem in examples.problems:
+            warn(f"Left out: {problem}")
+        _show_plan(screen, boxes, examples, steps, mirror, seed)
+        detector = Detector(steps=steps, mirror=mirror, seed=seed)
+        with screen.bar("Teaching", steps) as bar:
+            detector.fit(
+                examples,
+                validation=validation,
+                progress=lambda done: bar.move(done.step, f"step {done.step:,}, loss {done.loss:.3f}"),
+            )
+            detector.save(output)
     if json:
         write_json({"detector": str(output), **detector.to_json()})
     screen.say(str(detector.report))
