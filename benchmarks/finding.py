@@ -60,8 +60,8 @@ TRAINING_SCENES, WIMS = 10, 3
 WIM = {"mirror": True}
 """Settings for people, who look either way."""
 
-DIGITS = {"steps": 12_000, "positives": 0.5}
-"""Settings for ten classes and some thousand examples."""
+DIGITS = {"steps": 12_000, "positives": 0.5, "hidden": 0.2, "moved": 0.3}
+"""Settings for ten classes and some thousand examples: each is seen more rarely, and less must be made of it."""
 
 HEIGHTS = (26, 31, 37, 44, 52, 61)
 THRESHOLDS = {"wimmel, taught": 0.005, "wimmel, template": 0.3, "opencv, template": 0.3}
