@@ -105,9 +105,7 @@ def plan_depthwise(
     products_of_rows = rows * width * -(-c // lanes) * max(1, products)
     blocks_of_task = min(blocks, max(1, TASK_PRODUCTS // products_of_rows))
     parts = -(-blocks // blocks_of_task)
-    # from memory it gains up to a third, and in caches, of which the third is shared, it costs up to a sixth
-    met = sum(buffer.bytes for buffer in {place.buffer for place in (x, *results, *operands)})
-    ahead = met > target.l3_bytes * 3 // 8
+    ahead = beyond_caches((x, *results, *operands), target)
     of_turn = _channels_of_turn(schedule, x, width, target)
     numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead), of_turn]
     for place in (x, *results, *operands):
@@ -117,6 +115,12 @@ def plan_depthwise(
     vectors = n * depth * height * -(-width // columns) * columns * -(-c // lanes)
     operations = vectors * (products + chain.work + len(results) + len(operands))
     return [*steps, Step(schedule, (*places, *numbers), written, n * depth * parts, label, operations)]
+
+
+def beyond_caches(places: Sequence[Place], target: Target) -> bool:
+    """Whether to fetch ahead what lies there: from memory that gains up to a half, and in caches, of which the third is
+    shared, it costs up to a quarter."""
+    return sum(buffer.bytes for buffer in {place.buffer for place in places}) > target.l3_bytes * 3 // 8
 
 
 _CHOSEN: dict[object, tuple[int, int]] = {}

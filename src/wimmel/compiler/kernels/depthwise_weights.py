@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.depthwise import beyond_caches
 from wimmel.compiler.kernels.depthwise_kernel import each_vector
 from wimmel.compiler.kernels.loops import digits_of, next_digits
 from wimmel.compiler.kernels.reduction import plan_reduction
@@ -124,6 +125,7 @@ def plan_depthwise_weight_gradient(
     numbers = [depth, height, width, segments, pieces, pieces_of_part, pieces_of_run]
     for place in (x, g):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
+    numbers.append(int(beyond_caches([x, g], target)))
     places = (replace(x, offset=start), g, partial)
     operations = n * depth * height * width * -(-c // lanes) * math.prod(taps)
     axes = len(kernel)
@@ -152,11 +154,13 @@ class _WeightGradient:
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
-        words = builder.arguments(argument, "ppp" + "i" * 13)
+        words = builder.arguments(argument, "ppp" + "i" * 14)
         self.x, self.g, partial = words[:3]
         depth, height, self.width, segments, pieces, pieces_of_part, pieces_of_run = words[3:10]
         self.sizes = [depth, depth, height, segments]  # pictures are not counted
         self.x_strides, self.g_strides = words[10:13], words[13:16]
+        self.far = builder.compare("ne", words[16], 0)
+        self.next_run = (self.x_strides[2] * schedule.stride[1] * pieces_of_run, self.g_strides[2] * pieces_of_run)
         sums = math.prod(schedule.taps) * schedule.channels
 
         def part(number: Value) -> None:
@@ -246,6 +250,7 @@ class _WeightGradient:
             right = builder.minimum(left + SEGMENT, self.width)
             whole = left + (right - left) // COLUMNS * COLUMNS
             corners = builder.offset(self.x, x, self.kinds[0]), builder.offset(self.g, g, self.kinds[1])
+            builder.when(self.far, lambda: self.fetch(corners, left, right, lines))
             sums = list(carried[4:])
             for begin, end, step in ((left, whole, COLUMNS), (whole, right, 1)):
                 sums = builder.loop(
@@ -288,3 +293,19 @@ class _WeightGradient:
                     total = line * taps + tap
                     taken[total] = builder.fma(value, cotangents[output], taken[total])
         return taken
+
+    def fetch(self, corners: tuple[Value, Value], left: Value, right: Value, lines: int) -> None:
+        """What the next run reads where this one reads the last line of x that some columns meet, and their cotangents:
+        vectors of channels are too many places for a processor to follow by itself."""
+        builder, schedule = self.builder, self.schedule
+        (by_x, by_g), stride = schedule.columns, schedule.stride[2]
+        last = (lines - 1) * schedule.dilation[1] * self.x_strides[2]
+        x = builder.offset(corners[0], last + self.next_run[0], self.kinds[0])
+        g = builder.offset(corners[1], self.next_run[1], self.kinds[1])
+
+        def column(number: Value) -> None:
+            builder.prefetch(g, number * by_g, self.kinds[1], level=2)
+            for place in range(stride):
+                builder.prefetch(x, number * (stride * by_x) + place * by_x, self.kinds[0], level=2)
+
+        builder.loop(left, right, 1, column)
