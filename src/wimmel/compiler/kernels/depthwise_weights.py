@@ -31,8 +31,8 @@ RUN = 64
 SEGMENT = 256
 """Rows are cut into pieces of at most so many columns."""
 
-COLUMNS = 4
-"""Outputs whose cotangents are in registers at once."""
+COLUMNS = (4, 2, 1)
+"""Outputs whose cotangents are in registers at once: as many as there are, then what is left of a row."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def plan_depthwise_weight_gradient(
     start = x.offset - sum(zeros * step for zeros, step in zip(front, x.strides[2:], strict=True))
     n, c, depth, height, width = g.shape
     lanes, _, _ = filled_lanes([x, g], target.lanes(KIND_OF[result.dtype]), False, target)
-    room = target.registers - COLUMNS - 2
+    room = target.registers - max(COLUMNS) - 2
     line = min(taps[2], room)
     schedule = DepthwiseWeightSchedule(
         (x.dtype, g.dtype, result.dtype), taps, stride, dilation, min(taps[1], room // line), line, lanes, c,
@@ -248,18 +248,19 @@ class _WeightGradient:
             g = n * by_picture + d * by_plane + h * by_line + channel
             left = segment * SEGMENT
             right = builder.minimum(left + SEGMENT, self.width)
-            whole = left + (right - left) // COLUMNS * COLUMNS
             corners = builder.offset(self.x, x, self.kinds[0]), builder.offset(self.g, g, self.kinds[1])
             builder.when(self.far, lambda: self.fetch(corners, left, right, lines))
             sums = list(carried[4:])
-            for begin, end, step in ((left, whole, COLUMNS), (whole, right, 1)):
+            for count in COLUMNS:
+                end = left + (right - left) // count * count
                 sums = builder.loop(
-                    begin,
+                    left,
                     end,
-                    step,
-                    lambda column, *sums, step=step: self.columns(corners, column, step, sums, lines, taps, mask),
+                    count,
+                    lambda column, *sums, count=count: self.columns(corners, column, count, sums, lines, taps, mask),
                     sums,
                 )
+                left = end
             return [*next_digits(builder, (n, d, h, segment), self.sizes), *sums]
 
         return builder.loop(0, pieces, 1, piece, [*digits, *zeros])[4:]
