@@ -195,6 +195,28 @@ def test_fetching_ahead_reads_nothing_that_is_not_there():
     geometry = {"stride": (1, 1), "padding": ((1, 1), (1, 1)), "dilation": (1, 1)}
     small = replace(KNOWN["avx512"], l3_bytes=1 << 10)
     assert np.array_equal(forward(x, w, geometry, small), forward(x, w, geometry, KNOWN["avx512"]))
+    for stride in ((1, 1), (2, 1), (2, 3)):
+        geometry, sizes = {**geometry, "stride": stride}, (9, 10)
+        outputs = output_sizes(sizes, (3, 3), geometry["padding"], stride, (1, 1))
+        g = random_array(random, (2, 20, *outputs))
+        for gradient, given in ((input_gradient, (g, w, sizes)), (weight_gradient, (x, g, (3, 3)))):
+            far, near = (gradient(*given, geometry, target) for target in (small, KNOWN["avx512"]))
+            assert np.array_equal(far, near)
+
+
+@pytest.mark.parametrize("sizes", [(12, 13), (13, 12), (3, 40), (1, 2)])
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_classes_of_an_input_gradient_are_computed_together(target, sizes):
+    """Whatever rows a task takes of each, and though there may be more of one than of another."""
+    random = np.random.default_rng(11)
+    for stride, kernel in (((2, 2), (3, 3)), ((3, 4), (5, 3))):
+        geometry = {"stride": stride, "padding": ((2, 2), (1, 2)), "dilation": (1, 1)}
+        outputs = output_sizes(sizes, kernel, geometry["padding"], stride, (1, 1))
+        g, w = random_array(random, (2, 35, *outputs)), random_array(random, (35, 1, *kernel))
+        expected = primitives.convolution_input_gradient.definition(*double(g, w), size=sizes, **geometry, groups=35)
+        found = [input_gradient(g, w, sizes, geometry, replace(target, l2_bytes=size)) for size in (1, 10_000, 1 << 30)]
+        assert_close(found[0], expected, 9)
+        assert all(np.array_equal(each, found[0]) for each in found)
 
 
 @pytest.mark.parametrize("shape", [(2, 150, 9, 10), (1, 150, 7, 30), (1, 6, 8, 9), (3, 100, 1, 5)])

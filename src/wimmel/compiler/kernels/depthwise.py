@@ -5,13 +5,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain, Line
-from wimmel.compiler.kernels.depthwise_kernel import UNROLLED, DepthwiseSchedule
+from wimmel.compiler.kernels.depthwise_kernel import UNROLLED, DepthwiseConvolution, DepthwiseSchedule
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
-from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, bytes_of, row_major
+from wimmel.compiler.steps import KIND_OF, Argument, Buffer, Place, Step, bytes_of, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
@@ -78,11 +78,76 @@ def plan_depthwise(
     """
     if 0 in results[0].shape:
         return []
+    part = part_of(x, weight, results, chain, operands, stride, padding, dilation, target, label, by_group)
+    return plan_together([part], target, label)
+
+
+@dataclass(frozen=True)
+class Part:
+    """A convolution that a step computes alone or together with others of the same pictures.
+
+    Attributes
+    ----------
+    packing : list of Step
+        What is done before.
+    convolution : DepthwiseConvolution
+    x, packed : Place
+    results, operands : list of Place
+    of_turn : int
+        Channels for which all rows of a task are computed before the next.
+    """
+
+    packing: list[Step]
+    convolution: DepthwiseConvolution
+    x: Place
+    packed: Place
+    results: list[Place]
+    operands: list[Place]
+    of_turn: int
+
+    @property
+    def places(self) -> list[Place]:
+        return [self.x, self.packed, *self.results, *self.operands]
+
+    @property
+    def rows_of_task(self) -> int:
+        """So many that their products are enough, in whole blocks."""
+        _, c, _, height, width = self.results[0].shape
+        rows = self.convolution.rows
+        products_of_rows = rows * width * -(-c // self.convolution.lanes) * self._products
+        return rows * min(height // rows, max(1, TASK_PRODUCTS // products_of_rows))
+
+    @property
+    def operations(self) -> int:
+        n, c, depth, height, width = self.results[0].shape
+        columns, of_vector = self.convolution.columns, self._products + self.convolution.chain.work
+        vectors = n * depth * height * -(-width // columns) * columns * -(-c // self.convolution.lanes)
+        return vectors * (of_vector + len(self.results) + len(self.operands))
+
+    @property
+    def _products(self) -> int:
+        return max(1, self.convolution.inputs * math.prod(self.convolution.taps))
+
+
+def part_of(
+    x: Place,
+    weight: Place,
+    results: Sequence[Place],
+    chain: Chain,
+    operands: Sequence[Place],
+    stride: Shape,
+    padding: Pairs,
+    dilation: Shape,
+    target: Target,
+    label: str = "",
+    by_group: int | None = None,
+) -> Part:
+    """What `plan_depthwise` takes, for `plan_together`; there are outputs."""
     taps, stride, dilation = (on_three_axes(row, 1) for row in (weight.shape[2:], stride, dilation))
     x, results, operands = picture(x), [*map(picture, results)], [*map(picture, operands)]
     front = on_three_axes([pair[0] for pair in padding], 0)
     start = x.offset - sum(zeros * step for zeros, step in zip(front, x.strides[2:], strict=True))
-    n, c, depth, height, width = results[0].shape
+    c, height, width = (results[0].shape[axis] for axis in (1, 3, 4))
     inputs, groups = weight.shape[1], x.shape[1] // weight.shape[1]
     outputs = c // groups
     packed, steps = _packed(_by_groups(weight, groups, by_group), chain.inputs[0], target, label)
@@ -93,28 +158,41 @@ def plan_depthwise(
         lanes, _, _ = filled_lanes([x, *results], full, False, target)
     while lanes > c and inputs * outputs > 1:
         lanes //= 2
-    schedule = DepthwiseSchedule(
+    convolution = DepthwiseConvolution(
         x.dtype, inputs, outputs, taps, stride, dilation, 0, 0, lanes, c, x.strides[4], chain,
         tuple((place.strides[4], place.strides[1]) for place in results),
         tuple((place.strides[4], place.strides[1]) for place in operands),
     )  # fmt: skip
-    rows, columns = _chosen_block(schedule, height, width, target)
-    schedule = replace(schedule, rows=rows, columns=columns)
-    blocks = height // rows
-    products = inputs * math.prod(taps)
-    products_of_rows = rows * width * -(-c // lanes) * max(1, products)
-    blocks_of_task = min(blocks, max(1, TASK_PRODUCTS // products_of_rows))
-    parts = -(-blocks // blocks_of_task)
-    ahead = beyond_caches((x, *results, *operands), target)
-    of_turn = _channels_of_turn(schedule, x, width, target)
-    numbers = [depth, height, width, blocks, blocks_of_task, parts, int(ahead), of_turn]
-    for place in (x, *results, *operands):
-        numbers += [place.strides[0], place.strides[2], place.strides[3]]
-    written = tuple(dict.fromkeys(place.buffer for place in results))
-    places = (replace(x, offset=start), packed, *results, *operands)
-    vectors = n * depth * height * -(-width // columns) * columns * -(-c // lanes)
-    operations = vectors * (products + chain.work + len(results) + len(operands))
-    return [*steps, Step(schedule, (*places, *numbers), written, n * depth * parts, label, operations)]
+    rows, columns = _chosen_block(convolution, height, width, target)
+    convolution = replace(convolution, rows=rows, columns=columns)
+    of_turn = _channels_of_turn(convolution, x, width, target)
+    return Part(steps, convolution, replace(x, offset=start), packed, results, operands, of_turn)
+
+
+def plan_together(parts: Sequence[Part], target: Target, label: str = "") -> list[Step]:
+    """The steps of convolutions of the same pictures with equally many planes of results, whose rows each task computes
+    one after another: so many as the second-level cache holds, if there are several."""
+    convolutions = tuple(part.convolution for part in parts)
+    block = max(convolution.rows for convolution in convolutions)
+    rows_of_task = min(part.rows_of_task for part in parts)
+    if len(parts) > 1:
+        met = [parts[0].x, *(place for part in parts for place in part.results)]
+        of_row = sum(place.shape[1] * place.shape[4] * bytes_of(place.kind) for place in met)
+        rows_of_task = min(rows_of_task, target.l2_bytes // 2 // of_row)
+    rows_of_task = max(1, rows_of_task // block) * block
+    shares = max(1, -(-(min(part.results[0].shape[3] for part in parts) // block * block) // rows_of_task))
+    ahead = int(beyond_caches([place for part in parts for place in part.places], target))
+    arguments: list[Argument] = []
+    for part in parts:
+        n, _, depth, height, width = part.results[0].shape
+        arguments += [*part.places, depth, height, width, rows_of_task, shares, ahead, part.of_turn]
+        for place in (part.x, *part.results, *part.operands):
+            arguments += [place.strides[0], place.strides[2], place.strides[3]]
+    written = tuple(dict.fromkeys(place.buffer for part in parts for place in part.results))
+    packing = [step for part in parts for step in part.packing]
+    work = sum(part.operations for part in parts)
+    schedule = DepthwiseSchedule(convolutions)
+    return [*packing, Step(schedule, tuple(arguments), written, n * depth * shares, label, work)]
 
 
 def beyond_caches(places: Sequence[Place], target: Target) -> bool:
@@ -126,32 +204,32 @@ def beyond_caches(places: Sequence[Place], target: Target) -> bool:
 _CHOSEN: dict[object, tuple[int, int]] = {}
 
 
-def _chosen_block(schedule: DepthwiseSchedule, height: int, width: int, target: Target) -> tuple[int, int]:
+def _chosen_block(convolution: DepthwiseConvolution, height: int, width: int, target: Target) -> tuple[int, int]:
     """Rows and columns of a block: those that this process chose when it first met such a layer, so that other sizes of
     pictures find their kernel compiled; where these have too few, a block for them alone. No bits depend on it."""
-    best = _block(schedule, height, width, target)
+    best = _block(convolution, height, width, target)
     if width < COLUMNS[0]:
         return best
-    rows, columns = _CHOSEN.setdefault((schedule, target), best)
+    rows, columns = _CHOSEN.setdefault((convolution, target), best)
     return (rows, columns) if rows <= height and columns <= width else best
 
 
-def _block(schedule: DepthwiseSchedule, height: int, width: int, target: Target) -> tuple[int, int]:
+def _block(convolution: DepthwiseConvolution, height: int, width: int, target: Target) -> tuple[int, int]:
     columns = _columns(width)
-    products = 2 * columns * schedule.inputs * math.prod(schedule.taps[1:])
+    products = 2 * columns * convolution.inputs * math.prod(convolution.taps[1:])
     return 2 if target.registers >= 32 and height > 1 and products <= UNROLLED else 1, columns
 
 
-def _channels_of_turn(schedule: DepthwiseSchedule, x: Place, width: int, target: Target) -> int:
+def _channels_of_turn(convolution: DepthwiseConvolution, x: Place, width: int, target: Target) -> int:
     """Channels for which all rows of a task are computed before the next: of pictures that the second-level cache holds
     so few that the lines which rows share are still in the first; else all, since from further away whole rows are
     read."""
-    (_, height, across), (_, down, along) = schedule.taps, schedule.stride
-    lines, columns = (schedule.rows - 1) * down + height, (width - 1) * along + across
+    (_, height, across), (_, down, along) = convolution.taps, convolution.stride
+    lines, columns = (convolution.rows - 1) * down + height, (width - 1) * along + across
     item = bytes_of(x.kind)
-    vectors = target.l1_bytes * 5 // 8 // (lines * columns * schedule.lanes * item)
+    vectors = target.l1_bytes * 5 // 8 // (lines * columns * convolution.lanes * item)
     near = x.size // x.shape[0] * item <= target.l2_bytes
-    return vectors * schedule.lanes if near and vectors > 1 else schedule.channels
+    return vectors * convolution.lanes if near and vectors > 1 else convolution.channels
 
 
 def _columns(width: int) -> int:

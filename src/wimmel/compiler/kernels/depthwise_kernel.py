@@ -17,8 +17,8 @@ UNROLLED = 768
 
 
 @dataclass(frozen=True)
-class DepthwiseSchedule:
-    """What the code depends on; there are always three spatial axes.
+class DepthwiseConvolution:
+    """What the code of one convolution depends on; there are always three spatial axes.
 
     Attributes
     ----------
@@ -61,62 +61,79 @@ class DepthwiseSchedule:
         """Whether there is more to a group than one channel and one output."""
         return max(self.inputs, self.outputs) > 1
 
+
+@dataclass(frozen=True)
+class DepthwiseSchedule:
+    """One convolution, or several of the same pictures: a task computes some rows of the one, then of the next, so that
+    what they read, and the lines that they write between each other's, are still at hand. The arguments of each follow
+    those of the one before."""
+
+    convolutions: tuple[DepthwiseConvolution, ...]
+
     def kernel(self, target: Target, name: str) -> Function:
-        return _Depthwise(self, target, name).write()
+        builder = Builder(name)
+        argument, begin, end, _ = builder.kernel()
+        writers = []
+        for convolution in self.convolutions:
+            views = len(convolution.results) + len(convolution.operands)
+            words = builder.arguments(argument, "pp" + "p" * views + "i" * 7 + "iii" * (1 + views))
+            writers.append(_Depthwise(convolution, target, builder, words))
+            argument = builder.offset(argument, len(words), "i64")
+
+        def task(number: Value) -> None:
+            for writer in writers:
+                writer.task(number)
+
+        builder.loop(begin, end, 1, task)
+        return builder.function()
 
 
 class _Depthwise:
-    """Writes the kernel: tasks, rows, columns and channels of blocks, and in each of them planes and lines of taps."""
+    """Writes a task: rows, columns and channels of blocks, and in each of them planes and lines of taps."""
 
-    def __init__(self, schedule: DepthwiseSchedule, target: Target, name: str) -> None:
+    def __init__(
+        self, schedule: DepthwiseConvolution, target: Target, builder: Builder, words: Sequence[Value]
+    ) -> None:
         self.schedule = schedule
         self.target = target
-        self.builder = Builder(name)
+        self.builder = builder
         chain = schedule.chain
         self.input = Type(KIND_OF[schedule.dtype], schedule.lanes)
         self.vector = Type(KIND_OF[chain.inputs[0]], schedule.lanes)
         self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
         self.kinds = [self.input.kind, *(type_.kind for type_ in self.types)]
         self.steps = (*schedule.results, *schedule.operands)
-
-    def write(self) -> Function:
-        builder, schedule = self.builder, self.schedule
-        argument, begin, end, _ = builder.kernel()
         views = len(self.steps)
-        words = builder.arguments(argument, "pp" + "p" * views + "i" * 8 + "iii" * (1 + views))
-        x, self.weights, *pointers = words[: 2 + views]
+        self.x, self.weights, *self.pointers = words[: 2 + views]
         words = words[2 + views :]
-        depth, height, self.width, blocks, blocks_of_task, parts, self.ahead, of_turn = words[:8]
-        self.strides = [words[place : place + 3] for place in range(8, len(words), 3)]
+        self.depth, self.height, self.width, self.rows_of_task, self.parts, self.ahead, self.of_turn = words[:7]
+        self.strides = [words[place : place + 3] for place in range(7, len(words), 3)]
 
-        def task(number: Value) -> None:
-            plane, part = number // parts, number % parts
-            n, d = plane // depth, plane % depth
-            first = part * blocks_of_task * schedule.rows
-            following = (part + 1) * blocks_of_task
-            last = builder.select(builder.compare("ge", following, blocks), height, following * schedule.rows)
+    def task(self, number: Value) -> None:
+        """Some rows of a plane; the last part of them is all that is left."""
+        builder, schedule = self.builder, self.schedule
+        plane, part = number // self.parts, number % self.parts
+        n, d = plane // self.depth, plane % self.depth
+        first = part * self.rows_of_task
+        last = builder.select(builder.compare("eq", part, self.parts - 1), self.height, first + self.rows_of_task)
+        planes = [
+            builder.offset(pointer, n * by_picture + d * step * by_plane, kind)
+            for pointer, step, (by_picture, by_plane, _), kind in zip(
+                (self.x, *self.pointers), (schedule.stride[0], *[1] * len(self.steps)), self.strides, self.kinds,
+                strict=True,
+            )
+        ]  # fmt: skip
+        # rows that are left are blocks of their own
+        whole = first + (last - first) // schedule.rows * schedule.rows
 
-            planes = [
-                builder.offset(pointer, n * by_picture + d * step * by_plane, kind)
-                for pointer, step, (by_picture, by_plane, _), kind in zip(
-                    (x, *pointers), (schedule.stride[0], *[1] * views), self.strides, self.kinds, strict=True
-                )
-            ]
+        def turn(channel: Value) -> None:
+            channels = channel, builder.minimum(channel + self.of_turn, schedule.channels)
+            rows = schedule.rows
+            builder.loop(first, whole, rows, lambda line: self.row(rows, planes, line, channels))
+            if rows > 1:
+                builder.loop(whole, last, 1, lambda line: self.row(1, planes, line, channels))
 
-            # rows that are left are blocks of their own
-            whole = first + (last - first) // schedule.rows * schedule.rows
-
-            def turn(channel: Value) -> None:
-                channels = channel, builder.minimum(channel + of_turn, schedule.channels)
-                rows = schedule.rows
-                builder.loop(first, whole, rows, lambda line: self.row(rows, planes, line, channels))
-                if rows > 1:
-                    builder.loop(whole, last, 1, lambda line: self.row(1, planes, line, channels))
-
-            builder.loop(0, schedule.channels, of_turn, turn)
-
-        builder.loop(begin, end, 1, task)
-        return builder.function()
+        builder.loop(0, schedule.channels, self.of_turn, turn)
 
     def row(self, rows: int, planes: list[Value], line: Value, channels: tuple[Value, Value]) -> None:
         """Blocks side by side, of the channels of a turn."""
