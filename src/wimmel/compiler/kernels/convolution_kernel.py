@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,9 @@ from wimmel.graph.tensor import Shape
 SHORT = (2, 1)
 """Pixels of the blocks for rows of fewer than `FEWEST`. They take several blocks of outputs at once, so that there are
 products enough in flight."""
+
+MANY_PRODUCTS = 64
+"""Of an output: while so many are added up, a line of cache for it can be fetched."""
 
 
 def fewest(across: int) -> int:
@@ -243,6 +247,7 @@ class _Convolution:
         schedule, builder, (_, high, wide) = self.schedule, self.builder, self.window
         x = builder.offset(x, column * (schedule.stride[2] * schedule.columns), block.kind)
         if high == wide == 1:
+            self.fetch_results(block, panels, column)
             sums = self.products(block, x, panels, self.lines)
             for panel, v, p, outcome in self.epilogue(block, sums, panels, column):
                 self.store(block, outcome, panel, v, column + p)
@@ -269,6 +274,18 @@ class _Convolution:
             for v in range(block.vectors // len(panels)):
                 for p in range(across):
                     self.store(block, [next(largest)], panel, v, column // wide + p)
+
+    def fetch_results(self, block: Block, panels: Sequence[_Panel], column: Value) -> None:
+        """Has the lines of cache that a block's results will be written to fetched while their products are added up,
+        if that takes long enough."""
+        schedule, builder = self.schedule, self.builder
+        if schedule.channels * math.prod(schedule.taps) < MANY_PRODUCTS:
+            return
+        for panel in panels:
+            for pointer, (by_column, _), type_ in zip(panel.views, schedule.results, self.view_types(), strict=False):
+                for p in range(block.pixels):
+                    for v in range(block.vectors // len(panels)):
+                        builder.prefetch(pointer, (column + p) * by_column + v * block.lanes, type_.kind)
 
     def below(self, panel: _Panel, lines: Value) -> _Panel:
         """So many lines of the operands further down."""
