@@ -1,5 +1,6 @@
 """The lecture's page: its exact calls print again what stands there, its links lead somewhere, every row has its
-tests. And the rows that train on MNIST, L1, L11, L33 and L38, in small, on the digits that come with wimmel.
+tests. And the rows that train, in small: L1, L11, L33 and L38 on the digits that come with wimmel, L9, L10 and L36 on
+scenes drawn here.
 """
 
 import re
@@ -8,10 +9,12 @@ import numpy as np
 import pytest
 
 import wimmel as wm
-from lecture_generator import ROOT, lecture
+from page_generators import ROOT, lecture
 from wimmel import nn
+from wimmel.detection import Scene, average_precision, match_template, teeming_scene
+from wimmel.report import feature_maps_pictures
 
-EXPECTED = {f"L{number}" for number in (*range(1, 9), *range(11, 34), 38)}
+EXPECTED = {f"L{number}" for number in (*range(1, 34), 36, 38)}
 
 ROWS = lecture.read_rows()
 FIGURES = lecture.read_figures()
@@ -131,3 +134,71 @@ def test_L38_a_cnn_learns_more_from_300_digits_than_an_mlp_with_more_parameters(
         accuracy(convolutional(), few, epochs=10, batch_size=16)
         > accuracy(perceptron(), few, epochs=10, batch_size=16) + 0.01
     )
+
+
+# things to find: light squares, and dark ones, on noise
+
+QUICK = {"steps": 60, "batch_size": 32, "rounds": 2, "learning_rate": 4e-3, "widths": (12, 16, 24, 32, 48)}
+
+
+def drawn(seed, light=1, dark=1):
+    """A scene of 64 x 96 pixels with so many squares of 16 x 16, apart from each other; the light are of class 0."""
+    rng = np.random.default_rng(seed)
+    picture = rng.integers(90, 140, (1, 64, 96)).astype(np.uint8)
+    places = rng.permutation(6)[: light + dark]
+    boxes = [[32 * (place % 3) + 8, 32 * (place // 3) + 8, 32 * (place % 3) + 24, 32 * (place // 3) + 24]
+             for place in places]  # fmt: skip
+    for number, (left, top, right, bottom) in enumerate(boxes):
+        picture[0, top:bottom, left:right] = 240 if number < light else 10
+    return picture, boxes, np.array([0] * light + [1] * dark, int)
+
+
+def test_L9_the_scores_of_a_picture_of_him_peak_where_he_is():
+    scene = teeming_scene(5, figures=40, hidden=0.0, size=(200, 240))
+    left, top, right, bottom = scene.boxes[0].round().astype(int)
+    scores = match_template(scene.picture, scene.picture[:, top:bottom, left:right])
+    assert np.unravel_index(scores.argmax(), scores.shape) == (top, left)
+    assert scores.max() > 0.99
+
+
+def test_L9_a_detector_that_was_taught_peaks_where_it_is_and_tells_whether_there_is_one():
+    pictures, boxes, _ = zip(*(drawn(seed, dark=0) for seed in range(4)), strict=True)
+    detector = wm.Detector(**QUICK).fit(pictures, boxes)
+    for seed in range(100, 104):
+        picture, (box, *_), _ = drawn(seed, dark=2)
+        heat = detector.look(picture).heat
+        row, column = np.unravel_index(heat.argmax(), heat.shape)
+        assert box[0] <= 8 * column + 4 <= box[2]
+        assert box[1] <= 8 * row + 4 <= box[3]
+        assert heat.max() > detector.look(drawn(seed, light=0, dark=3)[0]).heat.max()
+
+
+def test_L10_a_direction_in_channel_space_detects_edges_where_no_single_channel_does():
+    layer = nn.Conv2d(1, 16, 5).initialize(0)
+
+    def channels_and_edges(seed):
+        picture = teeming_scene(seed, 40, size=(128, 160)).pixels(channels=1) / np.float32(255)
+        windows = np.lib.stride_tricks.sliding_window_view(picture[0], (5, 5))
+        edges = windows[..., 3:].mean(axis=(2, 3)) - windows[..., :2].mean(axis=(2, 3))
+        return layer(picture[np.newaxis])[0].reshape(16, -1).T, edges.ravel()
+
+    channels, edges = channels_and_edges(0)
+    direction = np.linalg.lstsq(channels - channels.mean(axis=0), edges, rcond=None)[0]
+    channels, edges = channels_and_edges(1)
+    best = max(abs(np.corrcoef(channel, edges)[0, 1]) for channel in channels.T)
+    assert np.corrcoef(channels @ direction, edges)[0, 1] > max(0.9, best + 0.1)
+
+
+def test_L10_every_channel_of_every_layer_has_its_picture(tmp_path):
+    net = wm.models.lenet(size=(8, 8), width=(4, 6), seed=0)
+    pages = feature_maps_pictures(net, np.float32(TEST.images[0] / 255), tmp_path, layers=("0", "1", "2", "3"))
+    assert [page.name for page in pages] == ["layer-0.png", "layer-1.png", "layer-2.png", "layer-3.png"]
+    assert all(page.stat().st_size > 1000 for page in pages)
+
+
+def test_L36_things_of_two_kinds_are_found_and_told_apart():
+    pictures, boxes, classes = zip(*(drawn(seed) for seed in range(6)), strict=True)
+    detector = wm.Detector(**QUICK).fit(pictures, boxes, classes=classes, class_names=("light", "dark"))
+    scenes = [Scene(*drawn(seed, 2, 2), ("light", "dark")) for seed in range(100, 104)]
+    found = [detector.find(scene.picture, threshold=0.01) for scene in scenes]
+    assert average_precision(found, scenes) > 0.9

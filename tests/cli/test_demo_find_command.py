@@ -13,7 +13,14 @@ from wimmel.files import read_image
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    for name, value in (("STEPS", 4), ("SCENES", 2), ("NEW_SCENES", 2), ("SIZE", (160, 200)), ("FIGURES", 20)):
+    for name, value in (
+        ("STEPS", 4),
+        ("SCENES", 2),
+        ("WITHOUT", 1),
+        ("NEW_SCENES", 2),
+        ("SIZE", (160, 200)),
+        ("FIGURES", 20),
+    ):
         monkeypatch.setattr(demo, name, value)
 
 
@@ -21,12 +28,12 @@ def test_the_demo_leaves_scenes_boxes_a_detector_and_pictures_and_its_advice_wor
     folder = tmp_path / "a folder with spaces"
     result = wimmel("demo", "find", "-o", folder)
     assert result.exit_code == 0, result.output
-    assert "of 2 scenes that it had never seen the best find is Wim" in result.stdout
+    assert "of 1 scenes with him that it had never seen the best find is Wim; in new-02.png he is not" in result.stdout
     assert "\x1b" not in result.output
     learned = read_annotations(folder / "boxes.json", folder / "scenes")
     answers = read_annotations(folder / "where-he-is.csv", folder / "new-scenes")
-    assert [len(scene) for scene in learned] == [3, 3]
-    assert [len(scene) for scene in answers] == [1, 1]
+    assert [len(scene) for scene in learned] == [3, 3, 0]
+    assert [len(scene) for scene in answers] == [1, 0]
     assert Detector.load(folder / "wim.safetensors").settings.class_names == ("wim",)
     pictures = {f"new-0{number}-{kind}.png" for number in (1, 2) for kind in ("found", "heat")}
     assert {path.name for path in (folder / "found").iterdir()} >= pictures | {"finds.png", "found.json"}
@@ -50,9 +57,9 @@ def test_it_runs_the_commands_that_it_shows(wimmel, tmp_path):
 
 def test_another_seed_gives_other_scenes_all_of_them_different():
     drawn = [scene.picture.tobytes() for seed in (0, 1) for part in demo.drawn_scenes(seed) for scene in part.values()]
-    assert len(set(drawn)) == 8
+    assert len(set(drawn)) == 10
     again = [scene.picture.tobytes() for part in demo.drawn_scenes(1) for scene in part.values()]
-    assert drawn[4:] == again
+    assert drawn[5:] == again
 
 
 def test_digits_are_the_demo_unless_another_is_asked_for(wimmel):

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from wimmel.detection import Scene
 
 STEPS = 1500
-SCENES, WIMS = 12, 3
-"""Scenes to learn from, and how many Wims are in each."""
+SCENES, WIMS, WITHOUT = 12, 3, 8
+"""Scenes to learn from, how many Wims are in each, and how many more scenes there are without him."""
 
 NEW_SCENES = 6
+"""With one Wim each, but for the last."""
+
 SIZE, FIGURES, HIDDEN = (512, 768), 200, 0.1
 
 _PORTRAIT, _IN_TERMINAL = 320, 32
@@ -46,7 +48,7 @@ def show_find(folder: Path, seed: int) -> None:
 
 
 def drawn_scenes(seed: int, follow: Callable[[int], object] | None = None) -> tuple[dict[str, Scene], dict[str, Scene]]:
-    """The demo's scenes by their file's names: those to learn from, with several Wims each, and new ones with one.
+    """The demo's scenes by their file's names: those to learn from, and new ones.
 
     Parameters
     ----------
@@ -57,17 +59,18 @@ def drawn_scenes(seed: int, follow: Callable[[int], object] | None = None) -> tu
     """
     from wimmel.detection import teeming_scene
 
-    parts: tuple[dict[str, Scene], dict[str, Scene]] = ({}, {})
-    done = 0
-    for part, name, count, wims in zip(parts, ("scene", "new"), (SCENES, NEW_SCENES), (WIMS, 1), strict=True):
-        for number in range(1, count + 1):
-            part[f"{name}-{number:02}.png"] = teeming_scene(
-                seed * (SCENES + NEW_SCENES) + done, FIGURES, wims, HIDDEN, SIZE
-            )
-            done += 1
-            if follow is not None:
-                follow(done)
-    return parts
+    wims = [WIMS] * SCENES + [0] * WITHOUT + [1] * (NEW_SCENES - 1) + [0]
+    scenes = []
+    for number, count in enumerate(wims):
+        scenes.append(teeming_scene(seed * len(wims) + number, FIGURES, count, HIDDEN, SIZE))
+        if follow is not None:
+            follow(number + 1)
+    known, new = scenes[: SCENES + WITHOUT], scenes[SCENES + WITHOUT :]
+    named = [
+        {f"{name}-{number:02}.png": scene for number, scene in enumerate(part, start=1)}
+        for name, part in (("scene", known), ("new", new))
+    ]
+    return named[0], named[1]
 
 
 def _introduce(screen: Screen) -> None:
@@ -91,7 +94,7 @@ def _drawn(screen: Screen, folder: Path, seed: int) -> dict[str, Scene]:
     from wimmel.detection.teeming import portrait
     from wimmel.files import write_image
 
-    with screen.bar("Drawing", SCENES + NEW_SCENES) as bar:
+    with screen.bar("Drawing", SCENES + WITHOUT + NEW_SCENES) as bar:
         known, new = drawn_scenes(seed, lambda done: bar.move(done, "scenes"))
     for scenes, name in ((known, "scenes"), (new, "new-scenes")):
         for file, scene in scenes.items():
@@ -111,14 +114,19 @@ def _judge(screen: Screen, folder: Path, new: dict[str, Scene]) -> Path:
     from wimmel.files import write_image
 
     found = read_annotations(folder / "found" / "found.json", folder / "new-scenes")
+    there = {name: (truth, scene) for (name, truth), scene in zip(new.items(), found, strict=True) if len(truth)}
     right = {
         name: len(scene)
-        for (name, truth), scene in zip(new.items(), found, strict=True)
+        for name, (truth, scene) in there.items()
         if len(scene) and iou(scene.boxes[:1], truth.boxes)[0, 0] >= 0.5
     }
-    screen.say(f"In {len(right)} of {len(new)} scenes that it had never seen the best find is Wim.", "bold")
+    screen.say(
+        f"In {len(right)} of {len(there)} scenes with him that it had never seen the best find is Wim; "
+        f"in {list(new)[-1]} he is not.",
+        "bold",
+    )
     screen.say()
-    shown = folder / "new-scenes" / min(right or list(new), key=lambda name: right.get(name, 0))
+    shown = folder / "new-scenes" / min(right or list(there), key=lambda name: right.get(name, 0))
     swept = Detector.load(folder / "wim.safetensors").look(shown)
     write_image(folder / "overview.png", overview(shown, swept.finds, swept.heat))
     return shown
@@ -130,11 +138,11 @@ def _show_files(screen: Screen, folder: Path) -> None:
 
     screen.pairs(
         [
-            (path("scenes"), f"{SCENES} scenes to learn from, {WIMS} Wims in each"),
+            (path("scenes"), f"scenes to learn from: {SCENES} with {WIMS} Wims each, {WITHOUT} without him"),
             (path("boxes.json"), "where they are, as COCO's JSON, which most tools for marking boxes write"),
             (path("wim.safetensors"), "the detector"),
             (path("new-scenes"), f"{NEW_SCENES} scenes that it has not seen"),
-            (path("where-he-is.csv"), "where Wim is in them, as a table"),
+            (path("where-he-is.csv"), "where Wim is in them, as a table; in the last he is not"),
             (path("found"), "for each of them the finds framed and a heat map; a page of all finds; their boxes"),
             (path("overview.png"), "one of them at a glance"),
             (path("channels"), "what every channel of the network answers to what is around its best find"),
