@@ -32,7 +32,7 @@ def show_find(folder: Path, seed: int) -> None:
 
     screen = Screen()
     _introduce(screen)
-    new = _drawn(screen, folder, seed)
+    new = save_scenes(screen, folder, seed)
     detector, scenes, found = folder / "wim.safetensors", folder / "new-scenes", folder / "found"
     _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS)
     teach(folder / "boxes.json", folder / "scenes", detector, STEPS, seed=seed)
@@ -73,21 +73,7 @@ def drawn_scenes(seed: int, follow: Callable[[int], object] | None = None) -> tu
     return named[0], named[1]
 
 
-def _introduce(screen: Screen) -> None:
-    from rich.text import Text
-
-    from wimmel.cli.screen import half_blocks
-    from wimmel.detection.teeming import portrait
-
-    if screen.shows_pictures:
-        screen.say()
-        screen.tiles([half_blocks(portrait(_IN_TERMINAL))], [Text()])
-    screen.say("This is Wim: a teal coat with white stripes, an orange bobble hat, brown trousers.", "bold")
-    screen.say(f"He is about somewhere among {FIGURES} people, many of whom wear all of that but for one thing.")
-    screen.say()
-
-
-def _drawn(screen: Screen, folder: Path, seed: int) -> dict[str, Scene]:
+def save_scenes(screen: Screen, folder: Path, seed: int) -> dict[str, Scene]:
     """Draws all scenes and saves them, with boxes as other tools write them; gives the new ones."""
     from wimmel.cli.outputs import made_folder
     from wimmel.detection import write_boxes
@@ -103,6 +89,20 @@ def _drawn(screen: Screen, folder: Path, seed: int) -> dict[str, Scene]:
     write_boxes(folder / "where-he-is.csv", new, "csv")
     write_image(folder / "wim.png", portrait(_PORTRAIT))
     return new
+
+
+def _introduce(screen: Screen) -> None:
+    from rich.text import Text
+
+    from wimmel.cli.screen import half_blocks
+    from wimmel.detection.teeming import portrait
+
+    if screen.shows_pictures:
+        screen.say()
+        screen.tiles([half_blocks(portrait(_IN_TERMINAL))], [Text()])
+    screen.say("This is Wim: a teal coat with white stripes, an orange bobble hat, brown trousers.", "bold")
+    screen.say(f"He is about somewhere among {FIGURES} people, many of whom wear all of that but for one thing.")
+    screen.say()
 
 
 def _judge(screen: Screen, folder: Path, new: dict[str, Scene]) -> Path:
