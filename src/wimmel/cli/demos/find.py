@@ -35,7 +35,7 @@ def show_find(folder: Path, seed: int) -> None:
     new = save_scenes(screen, folder, seed)
     detector, scenes, found = folder / "wim.safetensors", folder / "new-scenes", folder / "found"
     _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS)
-    teach(folder / "boxes.json", folder / "scenes", detector, STEPS, seed=seed)
+    teach(folder / "boxes.json", folder / "scenes", output=detector, steps=STEPS, seed=seed)
     screen.say()
     _say_command(screen, "find", detector, scenes, "-o", found)
     find(detector, [str(scenes)], output=found)
