@@ -21,6 +21,8 @@ _COLUMNS = 8
 _MARGIN = 0.25
 _SIDE = 1.1
 _GAP = 0.1
+_FEW = 0.01
+"""The part of the answers that would make all others pale."""
 
 
 def feature_maps_picture(
@@ -28,8 +30,9 @@ def feature_maps_picture(
 ) -> None:
     """Nothing; the file at `path` then shows the picture and, for each channel of a layer, what it answers where.
 
-    All channels share one scale. Where answers have both signs, orange is negative and violet positive, white nothing;
-    where they have one, dark is nothing and bright is much.
+    All channels share one scale, at whose end is all that is stronger than 99 in 100 answers. Where answers have both
+    signs, orange is negative and violet positive, white nothing; where they have one, dark is nothing and bright is
+    much.
 
     Parameters
     ----------
@@ -167,7 +170,7 @@ def _draw(
         )
     shown = maps[:limit]
     signed = bool(shown.min() < 0 < shown.max())
-    largest = float(np.abs(shown).max()) or 1.0
+    largest = _strong(shown)
     scale = {"cmap": "PuOr", "vmin": -largest, "vmax": largest} if signed else _one_signed(shown)
     columns = min(_COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
@@ -200,8 +203,16 @@ def _headings(net: Module, layer: str, maps: np.ndarray, shown: int, signed: boo
 
 
 def _one_signed(maps: np.ndarray) -> dict[str, Any]:
-    low, high = min(float(maps.min()), 0.0), max(float(maps.max()), 0.0)
-    return {"cmap": "cividis" if high > 0 else "cividis_r", "vmin": low, "vmax": high if high > low else low + 1}
+    largest = _strong(maps)
+    if maps.min() < 0:
+        return {"cmap": "cividis_r", "vmin": -largest, "vmax": 0.0}
+    return {"cmap": "cividis", "vmin": 0.0, "vmax": largest}
+
+
+def _strong(maps: np.ndarray) -> float:
+    """The answer that is drawn as strongly as can be: of those that are not nothing the strongest but for a few."""
+    answers = np.abs(maps[maps != 0])
+    return float(np.quantile(answers, 1 - _FEW)) if answers.size else 1.0
 
 
 def _fitted(sizes: tuple[int, ...], side: float) -> tuple[float, float]:
