@@ -15,12 +15,12 @@ from wimmel.detection.finds import Finds
 from wimmel.detection.learned.calibration import Calibrations, calibrations, calibrations_from_json
 from wimmel.detection.learned.examples import Pictures, as_scenes, parted
 from wimmel.detection.learned.network import network
-from wimmel.detection.learned.pyramid import Piecewise, as_piecewise
+from wimmel.detection.learned.pyramid import as_piecewise
 from wimmel.detection.learned.settings import Settings, settings_for
 from wimmel.detection.learned.sweep import Swept, sweep
 from wimmel.detection.learned.teaching import FAINT, OVERLAP, Progress, Report, faint_finds, teach
 from wimmel.detection.learned.view import surroundings
-from wimmel.files import read_image_header
+from wimmel.files import Piecewise, read_image_header
 from wimmel.nn.saving import description
 
 _ENTRY = "detector"
@@ -190,7 +190,9 @@ class Detector:
         Parameters
         ----------
         image : uint8 array (rows, columns) or (1 or 3, rows, columns), path, or Piecewise
-            Of any size; one that is `Piecewise` is never in memory as a whole.
+            Of any size. One that is `Piecewise` is never in memory as a whole, nor is a TIFF in tiles or strips; other
+            files may have up to 500 million pixels, or what `files.open_image` is asked to open. Files are turned
+            upright as their camera says, and so are the boxes.
         threshold : float, default 0.5
             The probability to reach, above 0 and below 1.
         overlap : float, default 0.4

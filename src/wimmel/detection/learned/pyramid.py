@@ -14,11 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from wimmel.detection.learned.settings import GRAIN
-from wimmel.files import Piecewise as Piecewise
-from wimmel.files import fit_image, open_image
+from wimmel.files import Piecewise, fit_image, open_image
 
 _MIDDLE, _UNIT = 127.5, 64.0
-_AT_ONCE = 2**24
+_AT_ONCE = 2**22
 
 
 class WholePicture(NamedTuple):

@@ -20,9 +20,10 @@ from wimmel.detection.boxes import clip, non_maximum_suppression
 from wimmel.detection.finds import Finds
 from wimmel.detection.learned.calibration import Calibrations, Presence, logistic, presence
 from wimmel.detection.learned.network import OFFSETS, STRIDE, window_size
-from wimmel.detection.learned.pyramid import OneAtATime, Piecewise, level_size, piece_of_level
+from wimmel.detection.learned.pyramid import OneAtATime, level_size, piece_of_level
 from wimmel.detection.learned.settings import LONGER_SIDE, Settings
 from wimmel.detection.peaks import highest
+from wimmel.files import Piecewise
 from wimmel.runtime.native import get_num_threads, num_threads
 
 Network = Callable[[np.ndarray], np.ndarray]

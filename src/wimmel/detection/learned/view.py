@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from wimmel.detection.learned.pyramid import Piecewise, level_size, piece_of_level
+from wimmel.detection.learned.pyramid import level_size, piece_of_level
 from wimmel.detection.learned.settings import Settings
+from wimmel.files import Piecewise
 
 
 def surroundings(picture: Piecewise, settings: Settings, windows: np.ndarray, size: tuple[int, int]) -> np.ndarray:
