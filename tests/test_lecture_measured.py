@@ -64,6 +64,12 @@ def test_L33_lenet_reaches_its_published_level():
     assert accuracy["classic"] >= 0.975
 
 
+def test_L36_digits_of_ten_kinds_are_found():
+    accuracy = measured_again("L36", within=0.05)
+    assert accuracy["average precision"] >= 0.7
+    assert accuracy["recall"] >= 0.8
+
+
 def test_L38_a_cnn_needs_fewer_examples_than_an_mlp():
     accuracy = measured_again("L38", within=0.03)
     for pictures in ("100", "300", "1000", "3000", "10000"):
