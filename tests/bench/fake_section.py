@@ -3,10 +3,14 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import numpy as np
 
 from wimmel.bench.section import Case, Contender, Ready, Section
+
+HANGS = "FAKE_SECTION_HANGS"
+"""The environment's variable that names a file to be made by the one that hangs, when it does."""
 
 
 def giving(seconds, outcome=1.0):
@@ -35,7 +39,12 @@ def crashing(what, threads):
 
 
 def hanging(what, threads):
-    return Ready(lambda: time.sleep(600) if what > 1 else [4.0], measures=True)
+    def hang():
+        if HANGS in os.environ:
+            Path(os.environ[HANGS]).touch()
+        time.sleep(600)
+
+    return Ready(lambda: hang() if what > 1 else [4.0], measures=True)
 
 
 SECTION = Section(

@@ -75,11 +75,19 @@ def test_a_narrow_terminal_shows_the_best_peer_alone(fake):
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="needs POSIX signals")
-def test_ctrl_c_ends_in_a_sentence_and_shows_what_is_there(fake):
+def test_ctrl_c_ends_in_a_sentence_and_shows_what_is_there(fake, tmp_path):
     code = "from wimmel import bench; bench.SECTIONS['fake'] = 'fake_section'; from wimmel.cli import main; main()"
     command = [sys.executable, "-c", code, "bench", "fake", "--only", "large", "--json"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    time.sleep(3)
+    hangs = tmp_path / "hangs"
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "FAKE_SECTION_HANGS": str(hangs)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not hangs.exists() and process.poll() is None:
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     text, errors = process.communicate(timeout=60)
     assert process.returncode == 130
