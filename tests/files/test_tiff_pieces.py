@@ -1,7 +1,11 @@
 """TIFFs read in pieces give the pixels that tifffile reads, from tiles and strips of every kind."""
 
+import io
 import itertools
+import os
 import struct
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -253,3 +257,82 @@ def test_a_header_that_promises_much_costs_little(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0" + struct.pack("<I", 8) + directory + bytes(4))
     with pytest.raises(ImageError):
         read_image(tmp_path / "a.tif")
+
+
+def classic(entries, behind=b"", size=0):
+    """A TIFF of entries (tag, kind, how many, value or place)."""
+    directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in sorted(entries))
+    return (b"II*\0" + struct.pack("<I", 8) + directory + bytes(4) + behind).ljust(size, b"\0")
+
+
+def ones(**values):
+    """Entries of one number each."""
+    numbers = {"width": 256, "length": 257, "bits": 258, "compression": 259, "photometric": 262, "offset": 273,
+               "rows_per_strip": 278, "count": 279, "tile_width": 322, "tile_length": 323}  # fmt: skip
+    return [(numbers[name], 4, 1, value) for name, value in values.items()]
+
+
+def hostile():
+    """Files of at most some megabytes that promise, or ask to read, more than there is memory."""
+    gray = {"bits": 8, "compression": 1, "photometric": 1}
+    yield "rows without a place", classic(ones(width=2**23, length=2**32 - 1, **gray, count=5))
+    whole = [(40000 + number, 1, 2**20, 0) for number in range(4000)]
+    small = ones(width=10, length=10, **gray, offset=2**20, count=100)
+    yield "tags that are all of the file", classic([*small, *whole], size=2**20 + 100)
+    many, behind = 10_000, 8 * 2**20
+    lines = ones(width=100, length=many, bits=8, compression=5, photometric=1, rows_per_strip=1)
+    place = 8 + 2 + 12 * (len(lines) + 2) + 4
+    strips = [(273, 4, many, place), (279, 4, many, place + 4 * many)]
+    sizes = struct.pack("<I", place) * many + struct.pack("<I", behind) * many
+    yield "strips that are all of the file", classic([*lines, *strips], sizes, size=behind + 1000)
+    tile = ones(width=9, length=9, **gray, tile_width=0, tile_length=0)
+    yield "tiles of nothing", classic([*tile, (324, 4, 1, 8), (325, 4, 1, 100)])
+    tile = ones(width=9, length=9, **gray, tile_width=2**31, tile_length=2**31)
+    yield "a tile beyond all bounds", classic([*tile, (324, 4, 1, 8), (325, 4, 1, 100)])
+
+
+@pytest.mark.parametrize(("what", "data"), [*hostile()], ids=lambda given: given if isinstance(given, str) else "")
+def test_whatever_a_file_says_memory_is_bounded(tmp_path, what, data):
+    (tmp_path / "a.tif").write_bytes(data)
+    tracemalloc.start()
+    try:
+        picture = open_image(tmp_path / "a.tif")
+        picture.piece(0, 0, *picture.shape[1:])
+    except ImageError as error:
+        assert "a.tif could not be read: it is truncated or damaged" in str(error)
+    finally:
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert most < 100 * 2**20
+
+
+def test_pictures_of_too_many_pixels_are_refused_without_a_warning(tmp_path, recwarn):
+    Image.new("1", (100, 80)).save(tmp_path / "a.png")
+    with pytest.raises(ImageError, match="more than 7,000 pixels"):
+        open_image(tmp_path / "a.png", max_pixels=7000)
+    assert not recwarn
+
+
+class Stream(io.RawIOBase):
+    """Bytes as they come through a pipe."""
+
+    def __init__(self, data):
+        self.data = io.BytesIO(data)
+
+    def readable(self):
+        return True
+
+    def readinto(self, room):
+        return self.data.readinto(room)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_pictures_come_through_pipes_too(tmp_path, suffix):
+    values = drawn("colour", np.uint8, False)
+    Image.fromarray(values).save(tmp_path / f"a.{suffix}")
+    data = (tmp_path / f"a.{suffix}").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(data,), daemon=True)
+    writer.start()
+    for source in (Stream(data), tmp_path / "pipe"):
+        np.testing.assert_array_equal(read_image(source), values.transpose(2, 0, 1))

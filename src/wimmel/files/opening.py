@@ -70,7 +70,7 @@ def opened(source: ImageSource, name: str | None, most: int = PIXEL_LIMIT) -> It
     name = name_of(source, name)
     try:
         with ExitStack() as stack:
-            with _pillows_limit(most):
+            with _pillows_limit(None):  # it would warn of fewer pixels than it refuses
                 image = stack.enter_context(Image.open(source, formats=formats()))
             check_pixels(name, image.width * image.height, most)
             if image.width * image.height > _LARGE:
@@ -122,8 +122,8 @@ def _too_many(most: int) -> str:
 
 
 @contextmanager
-def _pillows_limit(most: int) -> Iterator[None]:
-    """Pillow's own limit of pixels, one for the whole process, set to this one while the block runs."""
+def _pillows_limit(most: int | None) -> Iterator[None]:
+    """Pillow's own limit of pixels, one for the whole process, set to this one, or lifted, while the block runs."""
     from PIL import Image
 
     with _LIMIT_LOCK:

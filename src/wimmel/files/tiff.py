@@ -32,7 +32,13 @@ KEPT_BYTES = 192 * 2**20
 """Of decoded tiles of a file so many bytes are kept at most."""
 
 _LARGEST_SEGMENT = 2**26
-_BLOCK = 2**20
+"""Pixels, and bytes."""
+
+_BLOCK, _MOST_STRIPS = 2**20, 256
+"""Strips are decoded together up to so many bytes, and so many of them."""
+
+_OVERHEAD = 2**16
+"""Of a tile or strip so many bytes are read at most, and twice those of its pixels, whatever the file says."""
 
 _OF_PIXELS = (
     tags.BITS, tags.COMPRESSION, tags.PHOTOMETRIC, tags.FILL_ORDER, tags.SAMPLES, tags.PREDICTOR, tags.COLOUR_MAP,
@@ -136,10 +142,10 @@ class TiffPieces:
 def open_tiff(source: ImageSource, channels: int | None = None, name: str | None = None) -> TiffPieces | None:
     """The TIFF, to be read in pieces; None if the file is no TIFF, or one that can only be read as a whole.
 
-    As a whole are read those that are to be turned, whose pixels are one large compressed strip, or that are compressed
-    or coloured in rare ways. In pieces are read those of 8 or 16 bits (and what else Pillow knows): gray, palettes,
-    RGB, CMYK and YCbCr, with transparency; samples side by side or plane by plane; classic and big; of several pages
-    the first.
+    As a whole are read those that come through a pipe, that are to be turned, whose pixels are one large compressed
+    strip, or that are compressed or coloured in rare ways. In pieces are read those of 8 or 16 bits (and what else
+    Pillow knows): gray, palettes, RGB, CMYK and YCbCr, with transparency; samples side by side or plane by plane;
+    classic and big; of several pages the first.
 
     Parameters
     ----------
@@ -157,10 +163,10 @@ def open_tiff(source: ImageSource, channels: int | None = None, name: str | None
         If it is damaged, or compressed by what cannot be decoded here.
     """
     if isinstance(source, str | os.PathLike):
-        read: Read = partial(_read_path, Path(source))
+        is_seekable, read = Path(source).is_file(), partial[bytes](_read_path, Path(source))
     else:
-        read = partial(_read_file, source)
-    if read(0, 4) not in tags.SIGNATURES:
+        is_seekable, read = _is_seekable(source), partial[bytes](_read_file, source)
+    if not is_seekable or read(0, 4) not in tags.SIGNATURES:
         return None
     called = name_of(source, name)
     try:
@@ -175,6 +181,10 @@ def open_tiff(source: ImageSource, channels: int | None = None, name: str | None
         with _opened_plane(layout, 0, 0, 0) as image:
             channels = 1 if is_gray(image) and layout.planes < 3 else 3
     return TiffPieces(layout, channels)
+
+
+def _is_seekable(file: IO[bytes]) -> bool:
+    return hasattr(file, "seek") and (not hasattr(file, "seekable") or file.seekable())
 
 
 def _read_path(path: Path, offset: int, count: int) -> bytes:
@@ -221,6 +231,8 @@ def _layout(name: str, read: Read, directory: Directory) -> _Layout | None:
     if height < 1 or width < 1:
         raise ValueError("its tiles have no pixels")
     row_bytes = math.ceil(width * bits * (samples if planes == 1 else 1) / 8)
+    if len(offsets) < planes:
+        raise ValueError("it does not say where its pixels are")
     strip_rows = height
     if not is_tiled and compression == _STORED and height == rows and photometric != _YCBCR:
         # rows of equal length: the one strip of a plane is as good as many
@@ -231,13 +243,15 @@ def _layout(name: str, read: Read, directory: Directory) -> _Layout | None:
         offsets = tuple(offset + start * row_bytes for offset in offsets[:planes] for start in starts)
         counts = tuple(min(strip_rows, rows - start) * row_bytes for start in starts) * planes
     elif not is_tiled and all(counts):
-        height *= max(min(_BLOCK // (row_bytes * height), math.ceil(rows / height)), 1)
-    if height * row_bytes > _LARGEST_SEGMENT or not counts:
+        height *= max(min(_BLOCK // (row_bytes * height), _MOST_STRIPS, math.ceil(rows / height)), 1)
+    if height * max(row_bytes, width) > _LARGEST_SEGMENT or not counts:
         return None
     grid = math.ceil(rows / height), math.ceil(columns / width)
     each = math.prod(grid) if is_tiled else math.ceil(rows / strip_rows)
     if min(len(offsets), len(counts)) < planes * each:
         raise ValueError("it does not say where all of its pixels are")
+    longest = 2 * strip_rows * row_bytes + _OVERHEAD
+    counts = tuple(min(count, longest) for count in counts)
     return _Layout(
         name, read, directory, (rows, columns), (height, width), grid, planes, strip_rows, each, offsets, counts
     )

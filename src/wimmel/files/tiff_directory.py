@@ -21,7 +21,14 @@ LUMA, SUBSAMPLING, POSITIONING, REFERENCE = 529, 530, 531, 532
 
 SHORT, LONG = 3, 4
 
+_PLACES = frozenset({STRIP_OFFSETS, STRIP_COUNTS, TILE_OFFSETS, TILE_COUNTS})
+_KNOWN = _PLACES | {
+    WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION, SAMPLES, ROWS_PER_STRIP, PLANAR, PREDICTOR,
+    COLOUR_MAP, TILE_WIDTH, TILE_LENGTH, INK_SET, EXTRA_SAMPLES, SAMPLE_FORMAT, JPEG_TABLES, LUMA, SUBSAMPLING,
+    POSITIONING, REFERENCE,
+}  # fmt: skip
 _MOST_TAGS = 4096
+_LONGEST, _LONGEST_OF_PLACES = 2**20, 2**25
 _BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
 _WHOLE = {1: "B", SHORT: "H", LONG: "I", 13: "I", 16: "Q", 18: "Q"}
 
@@ -68,7 +75,9 @@ class Directory:
 
 
 def read_directory(read: Read) -> Directory:
-    """The first directory of a TIFF, classic or big; tags that reach beyond the end of the file are left out.
+    """The first directory of a TIFF, classic or big: of the tags named here those that the file holds.
+
+    Left out are values too long to be true, above 32 MiB for where tiles or strips are and above 1 MiB for all else.
 
     Raises
     ------
@@ -91,6 +100,8 @@ def read_directory(read: Read) -> Directory:
     tags = {}
     for tag, kind, many, inline in struct.iter_unpack(order + entry_format, entries):
         length = _BYTES.get(kind, 1) * many
+        if tag not in _KNOWN or length > (_LONGEST_OF_PLACES if tag in _PLACES else _LONGEST):
+            continue
         raw = inline if length <= len(inline) else read(struct.unpack(order + place_format, inline)[0], length)
         if len(raw) >= length:
             tags[tag] = Value(kind, many, raw[:length])
