@@ -25,6 +25,11 @@ def raising(error):
     ("error", "code", "expected"),
     [
         (ValueError("photos holds\n  no pictures"), 1, "Error: photos holds no pictures.\n"),
+        (
+            ValueError("a.csv has 2 faults:\n  line 1:  x\n  line 2: y"),
+            1,
+            "Error: a.csv has 2 faults:\n  line 1: x\n  line 2: y\n",
+        ),
         (TypeError("x is not y."), 1, "Error: x is not y.\n"),
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), 1, "Error: a.png: Permission denied.\n"),
         (MemoryError(), 1, "Error: the memory does not suffice; a smaller --size or --batch-size needs less.\n"),

@@ -77,12 +77,16 @@ def complain(text: str) -> None:
 
 
 def sentence(error: Exception) -> str:
-    """The error as a sentence.
+    """The error as a sentence; one that lists several things keeps a line for each.
 
     Examples
     --------
     >>> sentence(ValueError("photos holds no pictures"))
     'Error: photos holds no pictures.'
+    >>> print(sentence(ValueError("boxes.csv has 2 faults:\\n  line 1: no box\\n  line 2: no box")))
+    Error: boxes.csv has 2 faults:
+      line 1: no box
+      line 2: no box
     >>> sentence(FileNotFoundError(2, "No such file or directory", "a.png"))
     'Error: a.png: No such file or directory.'
     >>> sentence(KeyError("x"))
@@ -93,6 +97,9 @@ def sentence(error: Exception) -> str:
     if not isinstance(error, ValueError | TypeError | OSError):
         what = f"{type(error).__name__}: {error}"
         return f"wimmel failed in a way it should not: {what}. Set {DEBUG}=1 to see where, and please report it."
+    head, *lines = str(error).splitlines() or [""]
+    if head.endswith(":") and lines:
+        return "\n  ".join((f"Error: {head}", *(" ".join(line.split()) for line in lines)))
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         text = f"{error.filename}: {error.strerror}"
