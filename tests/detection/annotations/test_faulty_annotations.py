@@ -72,6 +72,19 @@ def test_faults_can_be_left_out(folder):
     assert {problem.place for problem in read.problems} == EXPECTED.keys()
 
 
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif"])
+def test_pictures_damaged_further_on_are_left_out_too(folder, suffix):
+    noise = np.random.default_rng(0).integers(0, 256, (3, 40, 60)).astype(np.uint8)
+    write_image(folder / f"cut.{suffix}", noise)
+    content = (folder / f"cut.{suffix}").read_bytes()
+    (folder / f"cut.{suffix}").write_bytes(content[: len(content) * 2 // 3])
+    write_text(folder / "boxes.csv", f"one.png,1,2,11,12\ncut.{suffix},1,2,11,12\n")
+    read = read_annotations(folder / "boxes.csv", skip_faults=True)
+    assert [scene.picture.name for scene in read] == ["one.png"]
+    [problem] = read.problems
+    assert f"cut.{suffix} could not be read: it is truncated or damaged" in problem.reason
+
+
 def test_classes_that_were_not_asked_for_are_unknown(folder):
     write_text(folder / "boxes.csv", "one.png,1,2,11,12,waldo\none.png,1,2,11,12,wenda\n")
     matches(faults(folder / "boxes.csv", class_names=["waldo"]), {"line 2": "class is unknown: wenda"})

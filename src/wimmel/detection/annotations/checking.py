@@ -12,14 +12,14 @@ from pathlib import Path
 from wimmel.detection.annotations.listing import Listed, Listing, Mark, Numbers, Problem
 from wimmel.detection.annotations.lookup import Pictures
 from wimmel.detection.finds import ONE_CLASS, Scene
-from wimmel.files import ImageError, read_image_header
+from wimmel.files import ImageError, read_image, read_image_header
 
 TOLERANCE = 1.0
 """Pixels that a box may reach beyond its picture, from rounding or counting from 1; it is clipped."""
 
 
 def scenes_of(
-    listing: Listing, pictures: Pictures, class_names: Sequence[str] | None
+    listing: Listing, pictures: Pictures, class_names: Sequence[str] | None, decoded: bool
 ) -> tuple[list[Scene], tuple[str, ...], list[Problem]]:
     """Scenes, the names of classes, and problems; scenes leave out the boxes and pictures that have any.
 
@@ -29,12 +29,14 @@ def scenes_of(
     pictures : Pictures
     class_names : sequence of str, optional
         The classes there may be; by default those the listing declares, or those of its boxes.
+    decoded : bool
+        Whether pictures are read to their end, so that damage there is a problem too.
     """
     problems = list(listing.problems)
     marked = {mark.class_name for picture in listing.pictures.values() for mark in picture.marks}
     names = tuple(class_names or listing.class_names or _sorted(marked) or ONE_CLASS)
     scenes: list[Scene] = []
-    for path, size, listed in _placed(listing, pictures, problems):
+    for path, size, listed in _placed(listing, pictures, problems, decoded):
         marks = [mark for picture in listed for mark in picture.marks]
         kept = _kept(marks, size, names, problems)
         boxes = [box for _, box in kept]
@@ -44,7 +46,7 @@ def scenes_of(
 
 
 def _placed(
-    listing: Listing, pictures: Pictures, problems: list[Problem]
+    listing: Listing, pictures: Pictures, problems: list[Problem], decoded: bool
 ) -> list[tuple[Path, tuple[int, int], list[Listed]]]:
     """Pictures that are there, with their sizes and all that is listed of each, in the order of the listing."""
     found: dict[Path, tuple[Path, tuple[int, int], list[Listed]]] = {}
@@ -54,6 +56,8 @@ def _placed(
             key = path.resolve()
             if key not in found:
                 header = read_image_header(path)
+                if decoded:
+                    read_image(path)
                 found[key] = (path, (header.height, header.width), [])
         except (LookupError, OSError, ImageError) as error:
             problems.append(Problem(str(listed.file), listed.place, _clause(error)))

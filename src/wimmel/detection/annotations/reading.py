@@ -70,7 +70,8 @@ def read_annotations(
     class_names : sequence of str, optional
         The classes there may be, in order; by default those that the format declares, or else those of the boxes.
     skip_faults : bool, default False
-        Whether to leave out what is faulty, listed in the result's `problems`, instead of raising an error.
+        Whether to leave out what is faulty, listed in the result's `problems`, instead of raising an error. Pictures
+        are then decoded, so that those damaged further on are left out too.
 
     Returns
     -------
@@ -107,7 +108,7 @@ def read_annotations(
     here = path if path.is_dir() else path.parent
     found = Pictures((here,) if pictures is None else (Path(pictures), here))
     listing = _the_one(path, _candidates(path, here, found, format), format).read()
-    scenes, names, problems = scenes_of(listing, found, class_names)
+    scenes, names, problems = scenes_of(listing, found, class_names, decoded=skip_faults)
     if problems and not skip_faults:
         raise AnnotationError(path, problems)
     if not scenes:
