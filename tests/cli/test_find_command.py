@@ -65,6 +65,25 @@ def test_a_folder_gets_boxes_and_pictures(wimmel, scenes, tmp_path, format):
         assert next(csv.DictReader((out / boxes).read_text().splitlines()))["class"] == "wim"
 
 
+def test_what_is_searched_is_never_written_over(wimmel, scenes, tmp_path):
+    folder = tmp_path / "scenes [1]"
+    folder.mkdir()
+    for name in ("a.png", "a-found.png", "finds.png"):
+        write_image(folder / name, read_image(scenes[0] / "scenes" / "0.png"))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for given in (folder, folder / "a.png"):
+        result = wimmel("find", scenes[0] / "wim.png", given, "-o", folder)
+        assert result.exit_code == 1
+        assert "is searched here, and -o would write into it; give -o another folder" in result.stderr
+    assert wimmel("find", scenes[0] / "wim.png", folder / "a.png", "-o", tmp_path).exit_code == 0
+    for _ in range(2):
+        result = wimmel("find", scenes[0] / "wim.png", folder, "-o", folder / "found", "--json")
+        assert [picture["picture"] for picture in json.loads(result.stdout)["pictures"]] == [
+            str(folder / name) for name in sorted(before)
+        ]
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
 def test_pictures_that_cannot_be_searched_are_listed_after_the_others_are_done(wimmel, scenes, tmp_path):
     folder, _ = scenes
     cut, small = tmp_path / "cut.png", tmp_path / "small.png"

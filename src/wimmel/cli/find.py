@@ -26,7 +26,7 @@ class Searched(NamedTuple):
     ----------
     found : dict of str to Finds
     heats : dict of str to float32 array (rows, columns)
-        A detector's probabilities for every place; empty for a template.
+        A detector's probabilities for every place; empty for a template, and where none are to be drawn.
     presences : dict of str to Presence
         Whether a detector says that there is one anywhere; empty for a template.
     sizes : dict of str to (rows, columns)
@@ -124,10 +124,12 @@ def find(
         raise ValueError(f"there is no format {format!r} for boxes; the formats are {', '.join(_FORMATS)}")
     finder = _finder(what, scale, angle)
     paths, missing = found_pictures(pictures)
+    if output is not None:
+        paths = _apart(output, pictures, paths)
     folder = None if output is None else made_folder(output)
     settings = {"threshold": threshold, "overlap": overlap, "limit": limit}
     with if_stopped("nothing was written" if folder is None else f"nothing was written to {folder}"):
-        searched = _search(finder, paths, missing, settings, max_pixels, json)
+        searched = _search(finder, paths, missing, settings, max_pixels, folder is not None, json)
     drawn_smaller = []
     if folder is not None and searched.found:
         with if_stopped(f"{folder} holds a part of what there was to write"):
@@ -136,16 +138,32 @@ def find(
         write_json(_document(what, searched))
     else:
         _write_table(searched)
+        if folder is not None and searched.found:
+            for name, share in drawn_smaller:
+                typer.echo(f"{name} is drawn at {share:.0%} of its size.")
+            typer.echo(f"Saved {folder}")
     for name, reason in searched.failed:
         complain(f"{name}: {reason}")
     if searched.failed:
         total = len(searched.failed) + len(searched.found)
         complain(f"{len(searched.failed):,} of {counted(total, 'picture')} could not be searched.")
         raise typer.Exit(FAILED)
-    if folder is not None and not json:
-        for name, share in drawn_smaller:
-            typer.echo(f"{name} is drawn at {share:.0%} of its size.")
-        typer.echo(f"Saved {folder}")
+
+
+def _apart(folder: Path, named: list[str], paths: list[Path]) -> list[Path]:
+    """The pictures, but for those of an earlier search that the folder below a searched one holds.
+
+    Raises
+    ------
+    ValueError
+        If the folder itself is to be searched, so that what is read would be written over.
+    """
+    home = folder.resolve()
+    is_in = {path: home in (path.resolve(), path.resolve().parent) for path in (*paths, *map(Path, named))}
+    apart = [path for path in paths if not is_in[path]]
+    if len(apart) < len(paths) and (not apart or any(is_in[Path(name)] for name in named)):
+        raise ValueError(f"{folder} is searched here, and -o would write into it; give -o another folder")
+    return apart
 
 
 def _finder(what: Path, scale: list[float] | None, angle: list[float] | None) -> Finder:
@@ -164,6 +182,7 @@ def _search(
     missing: list[tuple[str, str]],
     settings: dict[str, float | int | None],
     max_pixels: int,
+    draws: bool,
     quiet: bool,
 ) -> Searched:
     from wimmel.cli.screen import Screen
@@ -178,14 +197,17 @@ def _search(
                 picture = _opened(finder, path, max_pixels)
                 if isinstance(finder, Detector):
                     swept = finder.look(picture, **settings)  # type: ignore[arg-type]
-                    searched.heats[str(path)], searched.presences[str(path)] = swept.heat, swept.presence
-                    found = swept.finds
+                    found, searched.presences[str(path)] = swept.finds, swept.presence
+                    if draws:
+                        searched.heats[str(path)] = swept.heat
                 else:
                     found = finder.find(picture, **settings)  # type: ignore[arg-type]
                 searched.found[str(path)] = found
                 searched.sizes[str(path)] = (picture.shape[1], picture.shape[2])
             except ImageError as error:
                 searched.failed.append((str(path), error.reason))
+            except MemoryError:
+                searched.failed.append((str(path), "the memory does not suffice for a picture of this size"))
             except (OSError, ValueError) as error:
                 searched.failed.append((str(path), str(error)))
     return searched
