@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wimmel.cli.screen import Screen
     from wimmel.detection import Scene
 
-STEPS = 1500
+STEPS = 2000
 SCENES, WIMS, WITHOUT = 12, 3, 8
 """Scenes to learn from, how many Wims are in each, and how many more scenes there are without him."""
 
@@ -34,8 +34,8 @@ def show_find(folder: Path, seed: int) -> None:
     _introduce(screen)
     new = save_scenes(screen, folder, seed)
     detector, scenes, found = folder / "wim.safetensors", folder / "new-scenes", folder / "found"
-    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS)
-    teach(folder / "boxes.json", folder / "scenes", output=detector, steps=STEPS, seed=seed)
+    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS, "--mirror")
+    teach(folder / "boxes.json", folder / "scenes", output=detector, steps=STEPS, mirror=True, seed=seed)
     screen.say()
     _say_command(screen, "find", detector, scenes, "-o", found)
     find(detector, [str(scenes)], output=found)
@@ -153,7 +153,7 @@ def _show_files(screen: Screen, folder: Path) -> None:
     screen.say("Try next:", "bold")
     detector, longer, scenes = folder / "wim.safetensors", folder / "longer.safetensors", folder / "new-scenes"
     _say_command(screen, "find", detector, scenes, "--threshold", 0.9, "--json", indent="  ")
-    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", longer, indent="  ")
+    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", longer, "--mirror", indent="  ")
     screen.say("and with things marked in pictures of your own:")
     screen.say("  wimmel teach YOUR-BOXES YOUR-PICTURES -o mine.safetensors")
     screen.say("  wimmel find mine.safetensors OTHER-PICTURES -o found")
