@@ -32,7 +32,11 @@ def raising(error):
         ),
         (TypeError("x is not y."), 1, "Error: x is not y.\n"),
         (PermissionError(errno.EACCES, "Permission denied", "a.png"), 1, "Error: a.png: Permission denied.\n"),
-        (MemoryError(), 1, "Error: the memory does not suffice; a smaller --size or --batch-size needs less.\n"),
+        (
+            MemoryError(),
+            1,
+            "Error: the memory does not suffice; smaller pictures, or a smaller --size or --batch-size, need less.\n",
+        ),
         (KeyboardInterrupt(), 130, "Stopped by Ctrl-C.\n"),
     ],
 )

@@ -115,6 +115,12 @@ def test_without_scenes_of_both_kinds_it_is_uncalibrated(wimmel, marked, detecto
     assert document["pictures"][0]["presence"][0]["calibration"] == "uncalibrated"
 
 
+def test_a_probability_of_one_is_never_reached(wimmel, marked, detector):
+    result = wimmel("find", detector, marked[0] / "apart.png", "--threshold", 1)
+    assert result.exit_code == 1
+    assert "a probability below 1" in result.stderr
+
+
 def test_scales_and_angles_belong_to_pictures(wimmel, marked, detector):
     result = wimmel("find", detector, marked[0] / "apart.png", "--scale", 2)
     assert result.exit_code == 1

@@ -93,7 +93,7 @@ def sentence(error: Exception) -> str:
     "wimmel failed in a way it should not: KeyError: 'x'. Set WIMMEL_DEBUG=1 to see where, and please report it."
     """
     if isinstance(error, MemoryError):
-        return "Error: the memory does not suffice; a smaller --size or --batch-size needs less."
+        return "Error: the memory does not suffice; smaller pictures, or a smaller --size or --batch-size, need less."
     if not isinstance(error, ValueError | TypeError | OSError):
         what = f"{type(error).__name__}: {error}"
         return f"wimmel failed in a way it should not: {what}. Set {DEBUG}=1 to see where, and please report it."

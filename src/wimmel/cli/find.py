@@ -122,7 +122,7 @@ def find(
 
     if format not in _FORMATS:
         raise ValueError(f"there is no format {format!r} for boxes; the formats are {', '.join(_FORMATS)}")
-    finder = _finder(what, scale, angle)
+    finder = _finder(what, scale, angle, threshold)
     paths, missing = found_pictures(pictures)
     if output is not None:
         paths = _apart(output, pictures, paths)
@@ -166,13 +166,15 @@ def _apart(folder: Path, named: list[str], paths: list[Path]) -> list[Path]:
     return apart
 
 
-def _finder(what: Path, scale: list[float] | None, angle: list[float] | None) -> Finder:
+def _finder(what: Path, scale: list[float] | None, angle: list[float] | None, threshold: float | None) -> Finder:
     from wimmel.detection import Detector, Template
 
     if what.suffix.lower() != _DETECTOR:
         return Template(what, tuple(scale or (1.0,)), tuple(angle or (0.0,)), name=what.stem)  # type: ignore[arg-type]
     if scale or angle:
         raise ValueError("--scale and --angle belong to a picture; a detector knows the sizes it was taught")
+    if threshold is not None and threshold >= 1:
+        raise ValueError(f"a detector's --threshold is a probability below 1; got {threshold:g}")
     return Detector.load(what)
 
 

@@ -239,3 +239,17 @@ def test_objects_of_other_proportions_than_the_typical_keep_theirs(width, height
 
     [box] = sweep(one_find, settings, WholePicture(random_picture(400, 400)), 0.5, 0.4, 10).finds.boxes
     np.testing.assert_allclose(box[2:] - box[:2], (width, height), rtol=1e-5)
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_answers_that_are_no_numbers_are_refused(number):
+    settings = small(spans=(1.0,))
+    net = network(settings).initialize(0)
+
+    def broken(tile):
+        outputs = net(tile).copy()
+        outputs[0, 0, 0, 0] = number
+        return outputs
+
+    with pytest.raises(ValueError, match="not finite"):
+        sweep(broken, settings, WholePicture(random_picture(100, 100)), 0.5, 0.4, 10)

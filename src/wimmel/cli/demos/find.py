@@ -34,7 +34,9 @@ def show_find(folder: Path, seed: int) -> None:
     _introduce(screen)
     new = save_scenes(screen, folder, seed)
     detector, scenes, found = folder / "wim.safetensors", folder / "new-scenes", folder / "found"
-    _say_command(screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS, "--mirror")
+    _say_command(
+        screen, "teach", folder / "boxes.json", folder / "scenes", "-o", detector, "--steps", STEPS, "--mirror"
+    )
     teach(folder / "boxes.json", folder / "scenes", output=detector, steps=STEPS, mirror=True, seed=seed)
     screen.say()
     _say_command(screen, "find", detector, scenes, "-o", found)

@@ -159,12 +159,19 @@ def sweep(
         Windows along a side of a tile, at most.
     calibrations : tuple of Calibration or None, optional
         For each class, of the probability that there is one anywhere; by default there are none.
+
+    Raises
+    ------
+    ValueError
+        If the network gives a number that is not finite.
     """
     least = math.log(threshold / (1 - threshold))
     strongest = np.full(len(settings.class_names), -np.inf)
     heat = np.zeros([math.ceil(side / STRIDE) for side in picture.shape[1:]], np.float32)
     parts = []
     for level in levels(net, settings, picture, tile):
+        if not np.isfinite(level.outputs).all():
+            raise ValueError("The detector answered with a number that is not finite: its parameters are too large.")
         parts.append(_peaks(settings, level, least))
         _add_heat(heat, level, settings, picture)
         strongest = np.maximum(strongest, level.outputs[: len(strongest)].max(axis=(1, 2)))
