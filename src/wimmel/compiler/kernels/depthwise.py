@@ -195,10 +195,10 @@ def plan_together(parts: Sequence[Part], target: Target, label: str = "") -> lis
     return [*packing, Step(schedule, tuple(arguments), written, n * depth * shares, label, work)]
 
 
-def beyond_caches(places: Sequence[Place], target: Target) -> bool:
-    """Whether to fetch ahead what lies there: from memory that gains up to a half, and in caches, of which the third is
-    shared, it costs up to a quarter."""
-    return sum(buffer.bytes for buffer in {place.buffer for place in places}) > target.l3_bytes * 3 // 8
+def beyond_caches(places: Sequence[Place], target: Target, part: float = 3 / 8) -> bool:
+    """Whether to fetch ahead what lies there, since it is more than such a part of the third-level cache, which others
+    use too: from memory that gains up to a half, and in caches it costs up to a quarter."""
+    return sum(buffer.bytes for buffer in {place.buffer for place in places}) > target.l3_bytes * part
 
 
 _CHOSEN: dict[object, tuple[int, int]] = {}

@@ -125,7 +125,7 @@ def plan_depthwise_weight_gradient(
     numbers = [depth, height, width, segments, pieces, pieces_of_part, pieces_of_run]
     for place in (x, g):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
-    numbers.append(int(beyond_caches([x, g], target)))
+    numbers.append(int(beyond_caches([x, g], target, 5 / 16)))
     places = (replace(x, offset=start), g, partial)
     operations = n * depth * height * width * -(-c // lanes) * math.prod(taps)
     axes = len(kernel)
