@@ -119,11 +119,11 @@ class Place:
         """The same elements in row-major order under another shape; None where that would move some."""
         if self.strides == row_major(self.buffer, self.shape).strides and 0 not in self.shape:
             return row_major(self.buffer, shape, self.offset)
-        flat = np.lib.stride_tricks.as_strided(np.empty(0, np.int8), self.shape, self.strides)
+        unread = np.lib.stride_tricks.as_strided(np.empty(0, np.int8), self.shape, self.strides)
         try:
-            view = flat.view()
-            view.shape = shape
-        except (AttributeError, ValueError):
+            # never by assigning to `.shape`, which reads the elements before it refuses
+            view = unread.reshape(shape, copy=False)
+        except ValueError:
             return None
         return Place(self.buffer, self.offset, tuple(shape), tuple(int(stride) for stride in view.strides))
 
