@@ -7,7 +7,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 from collections.abc import Sequence
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 
@@ -21,7 +21,6 @@ PAGE = mmap.PAGESIZE
 THREADS = 3
 """Tasks are said to run on one of so many, at random."""
 _KERNEL = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
-_engines = []
 
 
 class Guarded:
@@ -99,7 +98,7 @@ def at(place: Place, arrays: dict[Buffer, np.ndarray]) -> np.ndarray:
     return np.lib.stride_tricks.as_strided(flat[place.offset :], place.shape, strides).copy()
 
 
-@cache
+@lru_cache(256)
 def compiled(schedule: Schedule, target: Target) -> ctypes._CFuncPtr:
     """The schedule's kernel, compiled in this process."""
     import llvmlite.binding as llvmlite
@@ -114,8 +113,9 @@ def compiled(schedule: Schedule, target: Target) -> ctypes._CFuncPtr:
     )
     engine = llvmlite.create_mcjit_compiler(module, machine)
     engine.finalize_object()
-    _engines.append(engine)
-    return _KERNEL(engine.get_function_address("kernel"))
+    kernel = _KERNEL(engine.get_function_address("kernel"))
+    kernel.engine = engine  # whose memory the code lies in
+    return kernel
 
 
 def run_program(program: Program, values: Sequence[np.ndarray], seed: int = 0) -> list[np.ndarray]:
