@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.depthwise_kernel import UNROLLED, DepthwiseConvolution, DepthwiseSchedule
 from wimmel.compiler.kernels.elements import plan_elements
-from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
+from wimmel.compiler.kernels.windows import beyond_caches, filled_lanes, on_three_axes, picture
 from wimmel.compiler.steps import KIND_OF, Argument, Buffer, Place, Step, bytes_of, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -193,12 +193,6 @@ def plan_together(parts: Sequence[Part], target: Target, label: str = "") -> lis
     work = sum(part.operations for part in parts)
     schedule = DepthwiseSchedule(convolutions)
     return [*packing, Step(schedule, tuple(arguments), written, n * depth * shares, label, work)]
-
-
-def beyond_caches(places: Sequence[Place], target: Target, part: float = 3 / 8) -> bool:
-    """Whether to fetch ahead what lies there, since it is more than such a part of the third-level cache, which others
-    use too: from memory that gains up to a half, and in caches it costs up to a quarter."""
-    return sum(buffer.bytes for buffer in {place.buffer for place in places}) > target.l3_bytes * part
 
 
 _CHOSEN: dict[object, tuple[int, int]] = {}

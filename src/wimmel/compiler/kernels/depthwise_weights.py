@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.depthwise import beyond_caches
 from wimmel.compiler.kernels.depthwise_kernel import each_vector
 from wimmel.compiler.kernels.loops import digits_of, next_digits
 from wimmel.compiler.kernels.reduction import plan_reduction
-from wimmel.compiler.kernels.windows import filled_lanes, on_three_axes, picture
+from wimmel.compiler.kernels.windows import beyond_caches, filled_lanes, on_three_axes, picture
 from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target

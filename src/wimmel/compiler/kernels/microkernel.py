@@ -11,7 +11,7 @@ one output are always added in the order of k, so that the block's shape changes
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -165,6 +165,7 @@ def accumulate(
     b_step: Number,
     masks: Sequence[Value | None] = (),
     ahead: int = 0,
+    at_turns: Callable[[Value], None] = lambda first: None,
 ) -> list[Value]:
     """The accumulators after a run of products, pixel by pixel, in each the vectors.
 
@@ -186,6 +187,8 @@ def accumulate(
         For each vector, which lanes of b exist; the others count as zero.
     ahead : int, optional
         How many elements further what is read of a is to be fetched into the cache.
+    at_turns : callable, optional
+        Writes what else is to be done in every turn of the loop, given its first k.
     """
 
     sources = [a] if isinstance(a, Value) else list(a)
@@ -236,7 +239,12 @@ def accumulate(
     if isinstance(length, int) and length <= 2 * unroll:
         return steps(0, length, accumulators)
     whole = (length // unroll) * unroll
-    taken = builder.loop(0, whole, unroll, lambda first, *values: steps(first, unroll, values), accumulators)
+
+    def turn(first: Value, *values: Value) -> list[Value]:
+        at_turns(first)
+        return steps(first, unroll, values)
+
+    taken = builder.loop(0, whole, unroll, turn, accumulators)
     if isinstance(length, int):
         return steps(whole, length - whole, taken)
     return builder.loop(whole, length, 1, lambda first, *values: steps(first, 1, values), taken)

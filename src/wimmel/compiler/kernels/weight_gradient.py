@@ -5,6 +5,7 @@ runs along rows of positions; a chunk of rows serves many blocks while it is in 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from wimmel.compiler.chain import Chain
@@ -14,6 +15,7 @@ from wimmel.compiler.kernels.microkernel import Block, block_for, turns
 from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.kernels.weight_gradient_kernel import WeightGradientSchedule
+from wimmel.compiler.kernels.windows import beyond_caches
 from wimmel.compiler.steps import Buffer, Place, Step, bytes_of, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -31,6 +33,9 @@ ENOUGH_TASKS = 16
 
 MOST_PARTS = 32
 """Rows are shared out in at most so many parts."""
+
+LINE_BYTES = 64
+"""Of a cache line: what one fetch brings."""
 
 UNROLL = 2
 """Positions of one turn: rows are short."""
@@ -106,6 +111,7 @@ def plan_weight_gradient(
     for place in (x, g):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     numbers += own
+    numbers += _ahead(schedule, x, g, numbers, target)
     runs = groups * math.prod(schedule.runs) // (schedule.neighbours if bundle > 1 else 1)
     rows = schedule.run * (schedule.neighbours if bundle > 1 else 1)
     operations = runs * turns(block, outputs, rows, 0, target) * g.shape[0] * math.prod(sizes)
@@ -120,6 +126,27 @@ def plan_weight_gradient(
     first = _sums(partial, outputs)
     sums = Place(partial.buffer, 0, (parts, *first.shape), (of_part, *first.strides))
     return [step, *plan_reduction("sum", identity, [sums], (0,), whole, target, label)]
+
+
+def _ahead(schedule: WeightGradientSchedule, x: Place, g: Place, numbers: Sequence[int], target: Target) -> list[int]:
+    """How many elements further the next chunk begins, and how many of them each turn is to fetch, in x and then in g:
+    of every window the last rows, which the chunk before has not met. Zeros where caches hold both, and where blocks
+    are so few that each reads on and on: processors see that coming by themselves."""
+    width, pieces, _, _, flush, of_slice, _ = numbers[3:10]
+    strides = schedule.stride
+    if pieces > 1:
+        x_row = x_ahead = width * strides[2] * schedule.columns
+        g_row = g_ahead = width * schedule.cotangents
+    else:
+        x_row, g_row = strides[1] * x.strides[3], g.strides[3]
+        x_ahead, g_ahead = flush * x_row, flush * g_row
+    turns = of_slice * max(1, width // schedule.block.unroll)
+    x_share, g_share = -(-x_row // turns), -(-g_row // turns)
+    if not beyond_caches([x, g], target, 5 / 16) or max(x_share, g_share) * bytes_of(x.kind) > LINE_BYTES:
+        return [0, 0, 0, 0]
+    for axis in (0, 1):
+        x_ahead += ((schedule.taps[axis] - 1) * schedule.dilation[axis] + 1 - strides[axis]) * x.strides[2 + axis]
+    return [x_ahead, x_share, g_ahead, g_share]
 
 
 def _sums(partial: Place, outputs: int) -> Place:

@@ -95,11 +95,12 @@ class _WeightGradient:
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
-        words = builder.arguments(argument, "ppp" + "i" * 22)
+        words = builder.arguments(argument, "ppp" + "i" * 26)
         self.x, self.g, self.partial, depth, height, self.width, self.piece, pieces = words[:8]
         units, of_part, flush, of_slice, slices = words[8:13]
         self.x_strides, self.g_strides = words[13:16], words[16:19]
         self.x_sizes, self.fronts = words[19:22], words[22:25]
+        self.x_ahead, self.g_ahead = words[25:27], words[27:29]
         self.sizes = [depth, depth, height, pieces]  # pictures are not counted
 
         def task(number: Value) -> None:
@@ -110,8 +111,12 @@ class _WeightGradient:
 
             def chunk(begin: Value) -> None:
                 count = builder.minimum(begin + flush, last) - begin
-                rows = _Rows(digits_of(builder, begin, self.sizes), count, builder.compare("eq", begin, first))
-                builder.loop(lowest, highest, 1, lambda block: self.block(part, block, rows))
+                digits, are_first = digits_of(builder, begin, self.sizes), builder.compare("eq", begin, first)
+
+                def block(number: Value) -> None:
+                    self.block(part, number, _Rows(digits, count, are_first, number - lowest))
+
+                builder.loop(lowest, highest, 1, block)
 
             builder.loop(first, last, flush, chunk)
 
@@ -217,7 +222,7 @@ class _WeightGradient:
 
         def row(_: Value, *carried: Value) -> list[Value]:
             place, taken = carried[: len(self.sizes)], carried[len(self.sizes) :]
-            after = self.line(block, bundle, masks, x, g, place, taken, rows.met)
+            after = self.line(block, bundle, masks, x, g, place, taken, rows)
             return [*next_digits(builder, place, self.sizes), *after]
 
         taken = builder.loop(0, rows.count, 1, row, [*rows.first, *zeros(builder, block)])[len(self.sizes) :]
@@ -234,15 +239,15 @@ class _WeightGradient:
 
     def line(
         self, block: Block, bundle: int, masks: Sequence[Value | None], x: Value, g: Value, digits: Sequence[Value],
-        taken: Sequence[Value], met: Sequence[tuple[Number, Number]],
+        taken: Sequence[Value], rows: _Rows,
     ) -> list[Value]:  # fmt: skip
         """The sums with the products of one row of positions, or a piece of a long one."""
         builder, schedule = self.builder, self.schedule
         picture, plane, line, piece = digits
         left = piece * self.piece
         length = builder.minimum(self.piece, self.width - left)
-        if met:
-            *outer, (first, end) = met
+        if rows.met:
+            *outer, (first, end) = rows.met
             right, left = builder.minimum(left + length, end), builder.maximum(left, first)
             meets = builder.constant(BOOLEAN, 1)
             for place, (first, end) in zip((plane, line), outer, strict=True):
@@ -254,21 +259,31 @@ class _WeightGradient:
             return picture * strides[0] + along + left * by_column
 
         step = schedule.stride[2] * schedule.columns
-        x = builder.offset(x, start(self.x_strides, schedule.stride[0], schedule.stride[1], step), block.kind)
-        g = builder.offset(g, start(self.g_strides, 1, 1, schedule.cotangents), block.kind)
+        x_start = start(self.x_strides, schedule.stride[0], schedule.stride[1], step)
+        g_start = start(self.g_strides, 1, 1, schedule.cotangents)
+        x, g = builder.offset(x, x_start, block.kind), builder.offset(g, g_start, block.kind)
         further: Number = schedule.dilation[2] * schedule.columns
         if schedule.merged:
             further = self.x_strides[2] * schedule.dilation[1]
         runs = [builder.offset(x, number * further, block.kind) for number in range(bundle)]
-        return accumulate(builder, block, runs, g, length, taken, 1, step, schedule.cotangents, masks)
+        earlier = rows.block * (length // block.unroll)
+
+        def fetch(first: Value) -> None:
+            """What the next chunk reads of x and g is shared out to the turns of all blocks."""
+            turn = earlier + first // block.unroll
+            for pointer, place, (ahead, share) in ((self.x, x_start, self.x_ahead), (self.g, g_start, self.g_ahead)):
+                builder.prefetch(pointer, place + ahead + turn * share, block.kind, level=2)
+
+        return accumulate(builder, block, runs, g, length, taken, 1, step, schedule.cotangents, masks, at_turns=fetch)
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """The rows of a chunk: the place of the first one, how many, and whether they are the part's first; and along each
-    axis, where positions meet x itself, if that is asked for."""
+    """The rows of a chunk: the place of the first one, how many, and whether they are the part's first; how many blocks
+    were there before; and along each axis, where positions meet x itself, if that is asked for."""
 
     first: Sequence[Value]
     count: Value
     are_first: Value
+    block: Value
     met: Sequence[tuple[Number, Number]] = ()

@@ -128,6 +128,12 @@ class Windows:
         return Step(schedule, (*places, *numbers), written, -(-rows // rows_of_task), label, operations)
 
 
+def beyond_caches(places: Sequence[Place], target: Target, part: float = 3 / 8) -> bool:
+    """Whether to fetch ahead what lies there, since it is more than such a part of the third-level cache, which others
+    use too: from memory that gains up to a half, and in caches it may cost up to a quarter."""
+    return sum(buffer.bytes for buffer in {place.buffer for place in places}) > target.l3_bytes * part
+
+
 def on_three_axes(numbers: Sequence[int], missing: int) -> Shape:
     """One number for each spatial axis, leading ones made up.
 
