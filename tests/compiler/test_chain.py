@@ -179,6 +179,41 @@ def test_a_chain_knows_its_dtypes_and_prints_itself() -> None:
     assert str(Chain.identity("int8")) == "gives x0"
 
 
+def test_bounds_at_the_end_stand_apart() -> None:
+    six = (Line("constant", (), "float32", 6.0), Line("minimum", (4, 5), "float32"))
+    of_zero = (Line("constant", (), "float32", 0.0), Line("maximum", (2, 3), "float32"))
+    chain = Chain(("float32", "float32"), (Line("add", (0, 1), "float32"), *of_zero, *six), (6,))
+    before, bounds = chain.without_bounds()
+    assert before == Chain(("float32", "float32"), (Line("add", (0, 1), "float32"),), (2,))
+    x = np.array([-3, -0.0, 2, 7, np.nan, np.inf, -np.inf], np.float32)
+    y = np.array([1, -0.0, 1, 1, 1, 1, 1], np.float32)
+    (whole,) = run(chain, [x, y], KNOWN["plain"])
+    (part,) = run(before, [x, y], KNOWN["plain"])
+    (both,) = run(bounds, [part], KNOWN["plain"])
+    assert_same_bits(both, whole, chain)
+    np.testing.assert_array_equal(part, x + y)
+
+
+@pytest.mark.parametrize(
+    ("lines", "results"),
+    [
+        ((Line("maximum", (0, 1), "float32"),), (2,)),  # a bound that is no constant
+        ((Line("constant", (), "float64", 0.0), Line("maximum", (0, 2), "float64")), (3,)),  # of another dtype
+        ((Line("constant", (), "float32", 0.0), Line("maximum", (2, 0), "float32")), (3,)),  # the other way round
+        (
+            (Line("constant", (), "float32", 0.0), Line("maximum", (0, 2), "float32"), Line("exp", (3,), "float32")),
+            (4,),
+        ),
+        ((Line("constant", (), "float32", 0.0), Line("maximum", (0, 2), "float32")), (3, 0)),  # several results
+    ],
+)
+def test_what_is_no_bound_stays(lines: tuple[Line, ...], results: tuple[int, ...]) -> None:
+    chain = Chain(("float32", "float32"), lines, results)
+    before, bounds = chain.without_bounds()
+    assert before == chain
+    assert bounds == Chain(chain.result_dtypes, (), tuple(range(len(results))))
+
+
 def test_lanes_keep_every_value_within_a_register() -> None:
     narrow, wide = Chain.identity("uint8"), Chain(("uint8",), (Line("cast", (0,), "float64"),), (1,))
     assert [narrow.widest(target) for target in TARGETS] == [64, 32, 16, 16]

@@ -77,6 +77,35 @@ class Chain:
             values.append(_emit(builder, target, line, operands, taken, lanes))
         return [values[number] for number in self.results]
 
+    def without_bounds(self) -> tuple[Chain, Chain]:
+        """The chain without the constant bounds at its end, and these as a chain of their own, which keeps the order of
+        numbers: the largest of several results may be found before. Of a chain with several results they are not told.
+
+        Examples
+        --------
+        >>> lines = (Line("constant", (), "float32", 0.0), Line("maximum", (0, 1), "float32"))
+        >>> chain, bounds = Chain(("float32",), lines, (2,)).without_bounds()
+        >>> chain.is_identity, str(bounds)
+        (True, 'v0 = constant(0) : float32; v1 = maximum(x0, v0) : float32; gives v1')
+        """
+        if len(self.results) > 1:
+            return self, Chain(self.result_dtypes, (), tuple(range(len(self.results))))
+        (number,), count, found = self.results, len(self.inputs), []
+        while number >= count and (line := self.lines[number - count]).operation in ("maximum", "minimum"):
+            value, bound = line.operands
+            constant = self.lines[bound - count] if bound >= count else None
+            dtypes = {self.dtypes[value], self.dtypes[bound], line.dtype}
+            if constant is None or constant.operation != "constant" or len(dtypes) > 1:
+                break
+            found.append((constant, line.operation))
+            number = value
+        dtype = self.dtypes[number]
+        lines: list[Line] = []
+        for constant, operation in reversed(found):
+            lines += [constant, Line(operation, (len(lines), len(lines) + 1), dtype)]
+        bounds = Chain((dtype,), tuple(lines), (len(lines),))
+        return Chain(self.inputs, self.lines[: max(0, number - count + 1)], (number,)), bounds
+
     def widest(self, target: Target) -> int:
         """How many lanes keep every value of the chain within one vector register."""
         return min((target.lanes(KIND_OF[dtype]) for dtype in self.dtypes), default=1)

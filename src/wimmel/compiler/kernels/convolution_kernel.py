@@ -249,19 +249,19 @@ class _Convolution:
         if high == wide == 1:
             self.fetch_results(block, panels, column)
             sums = self.products(block, x, panels, self.lines)
-            for panel, v, p, outcome in self.epilogue(block, sums, panels, column):
+            for panel, v, p, outcome in self.epilogue(schedule.chain, block, sums, panels, column):
                 self.store(block, outcome, panel, v, column + p)
             return
         (dtype,), across = schedule.chain.result_dtypes, block.pixels // wide
+        chain, bounds = schedule.chain.without_bounds()
 
         def line(number: Value, *largest: Value) -> list[Value]:
             lines = self.lines if high == 1 else self.within(1, self.line + number)
             there = builder.offset(x, number * (self.x_strides[2] * schedule.stride[1]), block.kind)
             sums = self.products(block, there, panels, lines)
             found: list[Value] = []
-            for _, _, p, (value,) in self.epilogue(
-                block, sums, [self.below(panel, number) for panel in panels], column
-            ):
+            below = [self.below(panel, number) for panel in panels]
+            for _, _, p, (value,) in self.epilogue(chain, block, sums, below, column):
                 if p % wide == 0:
                     found.append(value)
                 else:
@@ -273,7 +273,8 @@ class _Convolution:
         for panel in panels:
             for v in range(block.vectors // len(panels)):
                 for p in range(across):
-                    self.store(block, [next(largest)], panel, v, column // wide + p)
+                    outcome = bounds.emit(builder, self.target, [next(largest)])
+                    self.store(block, outcome, panel, v, column // wide + p)
 
     def fetch_results(self, block: Block, panels: Sequence[_Panel], column: Value) -> None:
         """Has the lines of cache that a block's results will be written to fetched while their products are added up,
@@ -339,7 +340,7 @@ class _Convolution:
         return [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
     def epilogue(
-        self, block: Block, sums: Sequence[Value], panels: Sequence[_Panel], column: Value
+        self, chain: Chain, block: Block, sums: Sequence[Value], panels: Sequence[_Panel], column: Value
     ) -> Iterator[tuple[_Panel, int, int, list[Value]]]:
         """The chain's results for a vector of every panel and pixel, in this order: panel, vector, pixel, results."""
         builder, schedule = self.builder, self.schedule
@@ -366,7 +367,7 @@ class _Convolution:
                     for place, (pointer, type_, steps) in enumerate(read):
                         known = still.get(place)
                         values.append(operand(pointer, type_, steps, p, v, mask) if known is None else known)
-                    outcome = schedule.chain.emit(builder, self.target, values)
+                    outcome = chain.emit(builder, self.target, values)
                     yield panel, v, p, [builder.broadcast(value, block.lanes) for value in outcome]
 
     def store(self, block: Block, outcome: Sequence[Value], panel: _Panel, v: int, column: Number) -> None:

@@ -108,6 +108,7 @@ class _FewOutputs:
         self.planes: Lines = (0, 0)
         self.lines: list[Lines] = []
         chain = schedule.chain
+        self.chain, self.bounds = chain.without_bounds()
         self.types = [Type(KIND_OF[dtype]) for dtype in (*chain.result_dtypes, *chain.inputs[1:])]
 
     def write(self) -> Function:
@@ -222,6 +223,7 @@ class _FewOutputs:
                              for both in zip(largest[number], found, strict=True)]  # fmt: skip
                 largest[number] = found
                 if (row + 1) % self.high == 0:
+                    found = [self.bounds.emit(builder, self.target, outcome) for outcome in found]
                     self.store(found, views[row], start, builder.mask(self.width, lanes) if masked else None)
 
     def sums(
@@ -398,7 +400,7 @@ class _FewOutputs:
         for output, value in enumerate(sums):
             rows = zip(views[count:], self.types[count:], schedule.operands, strict=True)
             operands = [self.operand(view, type_, *steps, output, column, lanes, mask) for view, type_, steps in rows]
-            outcome = schedule.chain.emit(builder, self.target, [value, *operands])
+            outcome = self.chain.emit(builder, self.target, [value, *operands])
             outcomes.append([builder.broadcast(result, lanes) for result in outcome])
         return outcomes
 

@@ -298,6 +298,7 @@ class WinogradKernel:
         builder, schedule, lanes = self.builder, self.schedule, self.schedule.block.lanes
         (_, down, across), (_, _, wide), dtypes = schedule.dilation, schedule.window, schedule.chain.result_dtypes
         results, given = len(schedule.results), list(zip(views, self.view_types(), self.views, strict=True))
+        chain, bounds = schedule.chain.without_bounds()
         outcome: list[Value] = []
         for tap, value in enumerate(window):
             line, along = tap // wide * down, (column * wide + tap % wide) * across
@@ -308,9 +309,10 @@ class WinogradKernel:
                     values.append(builder.load(pointer, place, type_))
                 else:
                     values.append(builder.load(pointer, place, type_.of(lanes), mask))
-            found = [builder.broadcast(value, lanes) for value in schedule.chain.emit(builder, self.target, values)]
+            found = [builder.broadcast(value, lanes) for value in chain.emit(builder, self.target, values)]
             if tap > 0:
                 found = [larger(builder, *each) for each in zip(dtypes, outcome, found, strict=True)]
             outcome = found
+        outcome = bounds.emit(builder, self.target, outcome)
         for value, (pointer, _, (_, _, (by_column, _))) in zip(outcome, given[:results], strict=True):
             builder.store(value, pointer, column * across * by_column, mask)
