@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
-from wimmel.compiler.kernels.fft_costs import of_tile
+from wimmel.compiler.kernels.fft_costs import of_tile, padding_of_gradient, steps_of, zeros_of
 from wimmel.compiler.kernels.fft_products import plan_products
 from wimmel.compiler.kernels.fft_tiles import Tile, Tiles
 from wimmel.compiler.kernels.loops import lanes_of, move_along, over_columns
@@ -39,7 +39,8 @@ class FourierSchedule:
         ``weights`` (from filters to their spectra, conjugate and divided by the number of points), ``forward`` (from
         pictures to spectra), ``inverse`` (from spectra to results), or ``filter`` (from pictures to results).
     tile : Tile
-    taps : (int, int)
+    step : (int, int)
+        Rows and columns from tile to tile, so many as one has results; of ``weights`` those of the filters.
     move : str
         How the pictures move along their columns, as `move_along` has it.
     chain : Chain
@@ -50,7 +51,7 @@ class FourierSchedule:
 
     part: str
     tile: Tile
-    taps: tuple[int, int]
+    step: tuple[int, int]
     move: str = "next"
     chain: Chain = NOTHING
     results: tuple[str, ...] = ()
@@ -100,13 +101,13 @@ def plan_fft(
         return []
     outputs, channels, *taps = weight.shape
     pictures, height, width = shape[0], *shape[2:]
-    tall, wide = tile.height - taps[0] + 1, tile.width - taps[1] + 1
-    tiles = (-(-height // tall), -(-width // wide))
+    step = steps_of(tile, taps, zeros_of(padding), (height, width))
+    tiles = (-(-height // step[0]), -(-width // step[1]))
     count = pictures * math.prod(tiles)
     lanes = tile.lanes(target)
     pixel = 2 * lanes
     epilogue = FourierSchedule(
-        "", tile, (taps[0], taps[1]), move_along(x.strides[3]), chain,
+        "", tile, step, move_along(x.strides[3]), chain,
         tuple("far" if place.strides[3] not in (0, 1) else "next" for place in results),
         tuple(move_along(place.strides[3]) for place in operands),
     )  # fmt: skip
@@ -130,7 +131,7 @@ def plan_fft(
         for pitch, name in zip(pitches, ("spectra of weights", "spectra", "products"), strict=True)
     )
     steps = [_weights(weight, factors, channels * pixel, pixel, pitches[0], tile, target, label)]
-    forward = FourierSchedule("forward", tile, (taps[0], taps[1]), epilogue.move)
+    forward = FourierSchedule("forward", tile, step, epilogue.move)
     inverse = replace(epilogue, part="inverse", move="next")
     for first in range(0, count, chunk):
         here = min(chunk, count - first)
@@ -186,7 +187,7 @@ def plan_fft_input_gradient(
         if depthwise
         else (by_channel, by_output, -by_tap[0], -by_tap[1]),
     )
-    wider = tuple((tap - 1 - front, tap - 1 - behind) for tap, (front, behind) in zip(taps, padding, strict=True))
+    wider = padding_of_gradient(padding, taps)
     return plan_fft(g, turned, results, chain, operands, wider, tile, target, label)
 
 
@@ -282,8 +283,7 @@ class _Fourier:
     def item(self, tile: Value, channel: Number, place: Number = 0) -> None:
         """One tile of one channel; ``place`` is its number among those whose spectra are kept."""
         builder, schedule, tiles = self.builder, self.schedule, self.tiles
-        taps, size = schedule.taps, schedule.tile
-        step = (size.height - taps[0] + 1, size.width - taps[1] + 1)
+        step = schedule.step
         across, tile = tile % self.tiles_across, tile // self.tiles_across
         down, picture = tile % self.tiles_down, tile // self.tiles_down
         row, column = down * step[0], across * step[1]
@@ -292,7 +292,7 @@ class _Fourier:
             start = builder.offset(self.x, picture * self.x_strides[0] + channel * self.x_strides[1], "f32")
             crop = (row + self.top, column + self.left, self.rows, self.columns)
             tiles.cut(start, self.x_strides[2], self.x_lanes, crop)
-            tiles.forward_columns(taps[1] if schedule.part == "weights" else size.width)
+            tiles.forward_columns(step[1] if schedule.part == "weights" else schedule.tile.width)
         if schedule.part in ("weights", "forward"):
             tiles.forward_rows(spectrum, self.pitch, schedule.part == "weights")
             return
@@ -300,8 +300,8 @@ class _Fourier:
             tiles.filtered_rows(spectrum)
         else:
             tiles.inverse_rows(spectrum, self.pitch)
-        tiles.inverse_columns(step[1])
         rows, columns = builder.minimum(self.height - row, step[0]), builder.minimum(self.width - column, step[1])
+        tiles.inverse_columns(columns)
         self.finish((picture, channel, row), column, rows, columns)
 
     def finish(self, corner: tuple[Number, Number, Number], left: Number, rows: Number, columns: Value) -> None:

@@ -76,8 +76,9 @@ def transform(size: int, turn: Fraction, registers: int) -> Transform:
     """A transform of so many points, in few stages whose numbers fit into so many registers."""
     radices: list[int] = []
     rest = size
-    if rest % 3 == 0:
-        radices, rest = [3], rest // 3
+    for odd in (3, 5):
+        if rest % odd == 0:
+            radices, rest = [odd], rest // odd
     power = rest.bit_length() - 1
     assert rest == 1 << power, size
     largest = 3 if registers >= 32 else 2
@@ -232,7 +233,9 @@ class Stages:
     # sums: out[k] = sum of in[n] * e**(sign * 2 pi i n k / r)
 
     def _sums(self, values: list[Complex], sign: int) -> list[Complex]:
-        return {2: self._sums2, 3: self._sums3, 4: self._sums4, 8: self._sums8}[len(values)](values, sign)
+        return {2: self._sums2, 3: self._sums3, 4: self._sums4, 5: self._sums5, 8: self._sums8}[len(values)](
+            values, sign
+        )
 
     def _sums2(self, values: list[Complex], sign: int) -> list[Complex]:
         (a, b), (c, d) = values
@@ -257,6 +260,28 @@ class Stages:
         (even, even_apart), (odd, odd_apart) = self._sums2(values[::2], sign), self._sums2(values[1::2], sign)
         turned = _quarter(odd_apart, sign)
         return [_added(even, odd), _added(even_apart, turned), _less(even, odd), _less(even_apart, turned)]
+
+    def _sums5(self, values: list[Complex], sign: int) -> list[Complex]:
+        builder, (first, *others) = self.builder, values
+        type_ = first[0].type
+        pairs = [(others[0], others[3]), (others[1], others[2])]
+        totals, aparts = [_added(*pair) for pair in pairs], [_less(*pair) for pair in pairs]
+        result = [_added(first, _added(*totals))]
+        behind: list[Complex] = []
+        for k in (1, 2):
+            turns = [Fraction(k * place, 5) for place in (1, 2)]
+            cosines = [builder.constant(type_, _root(turn).real) for turn in turns]
+            sines = [builder.constant(type_, sign * _root(turn).imag) for turn in turns]
+
+            def mixed(part: int, factors: Sequence[Value], of: Sequence[Complex], begin: Value | None) -> Value:
+                start = of[0][part] * factors[0] if begin is None else builder.fma(of[0][part], factors[0], begin)
+                return builder.fma(of[1][part], factors[1], start)
+
+            middle = [mixed(part, cosines, totals, first[part]) for part in (0, 1)]
+            side = [mixed(part, sines, aparts, None) for part in (0, 1)]
+            result.append((middle[0] - side[1], middle[1] + side[0]))
+            behind.insert(0, (middle[0] + side[1], middle[1] - side[0]))
+        return [*result, *behind]
 
     def _sums8(self, values: list[Complex], sign: int) -> list[Complex]:
         builder = self.builder

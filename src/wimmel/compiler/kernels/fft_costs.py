@@ -4,6 +4,7 @@ measured on one core, from the shape alone."""
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import product
@@ -12,9 +13,10 @@ import numpy as np
 
 from wimmel.compiler.kernels.fft_tiles import Tile
 from wimmel.compiler.targets import Target
+from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape, Tensor
 
-SIZES = (16, 32, 48, 64, 96, 128)
+SIZES = (16, 32, 48, 64, 80, 96, 128)
 """Of tiles. Rounding errors are relative to what is largest within a tile, so that they are no larger than needed."""
 
 LARGEST = 256
@@ -53,7 +55,11 @@ def tile_for(anchor: Tensor, target: Target) -> Tile | None:
         return None
     pictures = min(source.shape[0], 1)  # for any number of them the same, so that others find their kernels compiled
     counts = (pictures, source.shape[1], anchor.shape[1])
-    return best_tile(Problem(*counts, depthwise, weight.shape[2:], anchor.shape[2:]), target)
+    padding = attributes["padding"]
+    if anchor.primitive.name == "convolution_input_gradient":
+        padding = padding_of_gradient(padding, weight.shape[2:])
+    zeros = zeros_of(padding)
+    return best_tile(Problem(*counts, depthwise, weight.shape[2:], anchor.shape[2:], zeros), target)
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class Problem:
         Whether each channel has a filter of its own; then there are as many outputs.
     taps, sizes : (int, int)
         Of the filters, and of a picture of outputs.
+    zeros : (int, int)
+        Around the picture, at both of its ends at least.
     """
 
     pictures: int
@@ -75,6 +83,7 @@ class Problem:
     depthwise: bool
     taps: Shape
     sizes: Shape
+    zeros: Shape = (0, 0)
 
 
 @lru_cache(1024)
@@ -116,6 +125,26 @@ def _sizes(taps: int) -> list[int]:
     return [size for size in (*SIZES, *([LARGEST] if taps > SIZES[-1] // 2 else [])) if size >= taps]
 
 
+def steps_of(tile: Tile, taps: Sequence[int], zeros: Sequence[int], sizes: Sequence[int]) -> tuple[int, int]:
+    """How many rows and columns of outputs a tile gives: those whose taps do not wrap around. Where that makes one tile
+    of a whole picture, taps may wrap around as well, as far as both ends are zero."""
+    down, across = (
+        size if size - taps + 1 < outputs <= min(size - taps + 1 + zeros, size) else size - taps + 1
+        for size, taps, zeros, outputs in zip((tile.height, tile.width), taps, zeros, sizes, strict=True)
+    )
+    return down, across
+
+
+def zeros_of(padding: Pairs) -> Shape:
+    """How many there are at both ends at least, of each axis."""
+    return tuple(max(0, min(pair)) for pair in padding)
+
+
+def padding_of_gradient(padding: Pairs, taps: Sequence[int]) -> Pairs:
+    """That of the convolution, with the filters turned round, which a gradient by the input is."""
+    return tuple((tap - 1 - front, tap - 1 - behind) for tap, (front, behind) in zip(taps, padding, strict=True))
+
+
 def _step(size: int, taps: int) -> int:
     return size - taps + 1
 
@@ -126,7 +155,7 @@ def _of_large(choices: list[int], taps: int) -> int:
 
 
 def _cost(problem: Problem, tile: Tile, lanes: int) -> float:
-    steps = (_step(tile.height, problem.taps[0]), _step(tile.width, problem.taps[1]))
+    steps = steps_of(tile, problem.taps, problem.zeros, problem.sizes)
     tiles = problem.pictures * math.prod(-(-size // step) for size, step in zip(problem.sizes, steps, strict=True))
     weights = problem.outputs * (1 if problem.depthwise else problem.channels)
     cost = weights * of_tile(tile, "weights", lanes)

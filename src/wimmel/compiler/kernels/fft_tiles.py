@@ -141,7 +141,7 @@ class Tiles:
         if filled + self.lanes <= self.tile.width:
             builder.loop(0, self.groups, 1, nothing)
 
-    def inverse_columns(self, columns: int) -> None:
+    def inverse_columns(self, columns: Number) -> None:
         """From the groups of the spectrum, whose rows are transformed back, to so many columns of the tile at least."""
         last = len(self.columns.transform.radices) - 1
         group = self._group()
