@@ -20,7 +20,7 @@ from wimmel.compiler import planning
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.fft import plan_fft, plan_fft_input_gradient
 from wimmel.compiler.kernels.fft_codelets import Points, Stages, Transform, transform
-from wimmel.compiler.kernels.fft_costs import Problem, best_tile
+from wimmel.compiler.kernels.fft_costs import Problem, best_tile, steps_of, zeros_of
 from wimmel.compiler.kernels.fft_tiles import Tile
 from wimmel.compiler.language import Builder, Function
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
@@ -55,7 +55,7 @@ class TransformSchedule:
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-@pytest.mark.parametrize("size", [2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128])
+@pytest.mark.parametrize("size", [2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 40, 48, 64, 80, 96, 128])
 def test_codelets_give_what_scipy_gives(size: int, target: Target) -> None:
     random = np.random.default_rng(size)
     lanes = target.lanes("f32")
@@ -106,7 +106,7 @@ def drawn(random: np.random.Generator, target: Target) -> Fourier:
     """Odd sizes, paddings wider and narrower than the kernel's half, pictures smaller and larger than a tile."""
     kernel = tuple(int(k) for k in random.integers(5, 46 if random.random() < 0.4 else 16, 2))
     lanes = target.lanes("f32")
-    sizes = (16, 32, 48, 64, 96, 128)
+    sizes = (16, 32, 48, 64, 80, 96, 128)
     tall = int(random.choice([n for n in sizes if n > kernel[0] and n % (2 * lanes) == 0]))
     wide = int(random.choice([n for n in sizes if n > kernel[1] and n % lanes == 0]))
     padding = tuple((int(a), int(b)) for a, b in random.integers(0, 20, (2, 2)))
@@ -165,6 +165,37 @@ def test_results_may_be_of_another_dtype(target: Target) -> None:
     exact = primitives.convolution.definition(x, weight, **case.settings)
     assert np.array_equal(at(results[0], arrays), exact < 0.5)
     assert abs(at(results[1], arrays) - exact).max() < 1e-5 * abs(exact).max()
+
+
+def test_taps_wrap_around_only_into_zeros() -> None:
+    for zeros in range(40):
+        for outputs in range(1, 100):
+            (step, _) = steps_of(Tile(64, 64), (21, 21), (zeros, zeros), (outputs, 1))
+            if step == 44:
+                assert outputs <= 44 or outputs > min(44 + zeros, 64)
+                continue
+            assert outputs <= step <= 64
+            picture = range(zeros, outputs + 20 - zeros)  # its places in the tile, which begins with zeros
+            wrapped = {place + tap - 64 for place in range(outputs) for tap in range(21) if place + tap >= 64}
+            assert not wrapped & set(picture) and picture.stop <= 64
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+@pytest.mark.parametrize("depthwise", [False, True])
+@pytest.mark.parametrize("front", [10, 15, 16, 20])
+def test_a_picture_with_zeros_around_it_fits_into_a_smaller_tile(target: Target, depthwise: bool, front: int) -> None:
+    random = np.random.default_rng(front)
+    padding = ((13, 17), (front, 30 - front))
+    case = Fourier((2, 3, 47, 60), 3, (31, 31), padding, depthwise, Tile(64, 80))
+    assert steps_of(case.tile, case.kernel, zeros_of(padding), case.result[2:]) == (64, 80)
+    x, weight = (random.integers(-4, 5, shape).astype(np.float32) for shape in (case.x, case.weight))
+    exact = primitives.convolution.definition(x.astype(float), weight.astype(float), **case.settings)
+    places = [row_major(Buffer("float32", array.size), array.shape) for array in (x, weight)]
+    result = within(random, "float32", case.result, drawn_halo(random, 2))
+    steps = plan_fft(*places, [result], Chain.identity("float32"), [], padding, case.tile, target)
+    arrays = run_steps(steps, {places[0].buffer: x, places[1].buffer: weight}, target)
+    assert abs(at(result, arrays) - exact).max() < 1e-5 * abs(exact).max()
+    assert only_that_place_was_written(result, arrays)
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -237,6 +268,7 @@ def test_transforms_are_chosen_for_large_filters_only() -> None:
     assert best_tile(Problem(1, 1, 1, False, (3, 3), (512, 512)), target) is None
     assert best_tile(Problem(1, 1, 1, False, (31, 31), (512, 512)), target) == Tile(128, 128)
     assert best_tile(Problem(1, 64, 64, True, (31, 31), (56, 56)), target) == Tile(96, 96)
+    assert best_tile(Problem(1, 64, 64, True, (31, 31), (56, 56), (15, 15)), target) == Tile(96, 80)
     assert best_tile(Problem(1, 1, 1, False, (31, 31), (3, 3)), target) is None
     assert best_tile(Problem(0, 1, 1, False, (31, 31), (512, 512)), target) is None
     assert best_tile(Problem(1, 1, 1, False, (400, 31), (512, 512)), target) is None

@@ -6,7 +6,7 @@ spectra of a chunk of tiles, their products, and back."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from wimmel.compiler.chain import Chain
@@ -14,6 +14,7 @@ from wimmel.compiler.kernels.fft_costs import of_tile, padding_of_gradient, step
 from wimmel.compiler.kernels.fft_products import plan_products
 from wimmel.compiler.kernels.fft_tiles import Tile, Tiles
 from wimmel.compiler.kernels.loops import lanes_of, move_along, over_columns
+from wimmel.compiler.kernels.windows import beyond_caches
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Argument, Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
@@ -22,6 +23,9 @@ from wimmel.geometry import Pairs
 TASK_ELEMENTS = 1 << 13
 """Elements of tiles that one task transforms at least, where there are as many: some microseconds."""
 
+
+LINES, LINE = 5, 16
+"""Cache lines of the next tile that are fetched in one turn of the middle stage at most, and elements of each."""
 
 MOST_CHUNKS = 48
 """Of tiles, so that there are not too many steps."""
@@ -40,7 +44,7 @@ class FourierSchedule:
         pictures to spectra), ``inverse`` (from spectra to results), or ``filter`` (from pictures to results).
     tile : Tile
     step : (int, int)
-        Rows and columns from tile to tile, so many as one has results; of ``weights`` those of the filters.
+        Rows and columns from tile to tile, so many as one has results. Filters have one tile each.
     move : str
         How the pictures move along their columns, as `move_along` has it.
     chain : Chain
@@ -111,14 +115,20 @@ def plan_fft(
         tuple("far" if place.strides[3] not in (0, 1) else "next" for place in results),
         tuple(move_along(place.strides[3]) for place in operands),
     )  # fmt: skip
-    cut = [*x.shape[2:], -padding[0][0], -padding[1][0], *x.strides]
-    views = [height, width, *(stride for place in (*results, *operands) for stride in place.strides)]
+    shift = -padding[1][0] % lanes  # so that what is not zero begins with a vector, if there is room
+    if tiles[1] > 1 or shift + max(width, padding[1][0] + x.shape[3]) > tile.width:
+        shift = 0
+    cut = [*x.shape[2:], -padding[0][0], -padding[1][0] - shift, *x.strides]
+    views = [height, width, shift, *(stride for place in (*results, *operands) for stride in place.strides)]
 
     if channels == 1 and outputs == x.shape[1]:
         size = tile.elements
         factors = row_major(Buffer("float32", outputs * size, name="spectra of weights"), (outputs, size))
         steps = [_weights(weight, factors, size, size, pixel, tile, target, label)]
-        numbers = [0, outputs, *tiles, *cut, 0, size, pixel, *views]
+        shares = [0, 0]
+        if tiles == (1, 1) and beyond_caches([x, *results], target):
+            shares = [-(-place.shape[2] * place.strides[2] // tile.points(target)) for place in (x, results[0])]
+        numbers = [0, outputs, *tiles, *cut, 0, size, pixel, *shares, *views]
         schedule = replace(epilogue, part="filter")
         places = [*results, *operands]
         return [*steps, _step(schedule, x, factors, places, results, count * outputs, numbers, target, label)]
@@ -135,7 +145,7 @@ def plan_fft(
     inverse = replace(epilogue, part="inverse", move="next")
     for first in range(0, count, chunk):
         here = min(chunk, count - first)
-        numbers = [first, channels, *tiles, *cut, channels * pixel, pixel, pitches[1], 0, 0]
+        numbers = [first, channels, *tiles, *cut, channels * pixel, pixel, pitches[1], 0, 0, 0, 0, 0]
         steps.append(
             _step(
                 forward, x, before, [], [before], here * channels, numbers, target, f"spectra for {label}", here / count
@@ -146,7 +156,7 @@ def plan_fft(
                 before, factors, after, lanes, channels, outputs, here, chunk, points, target, f"products for {label}"
             )
         )
-        numbers = [first, outputs, *tiles, *[0] * 8, outputs * pixel, pixel, pitches[2], *views]
+        numbers = [first, outputs, *tiles, *[0] * 8, outputs * pixel, pixel, pitches[2], 0, 0, *views]
         places = [*results, *operands]
         steps.append(
             _step(inverse, after, after, places, results, here * outputs, numbers, target, label, here / count)
@@ -210,8 +220,8 @@ def _weights(
 ) -> Step:
     """The spectra of the filters, each as a picture that fits into one tile."""
     outputs, channels, *taps = weight.shape
-    schedule = FourierSchedule("weights", tile, (taps[0], taps[1]), move_along(weight.strides[3]))
-    numbers = [0, channels, 1, 1, *taps, 0, 0, *weight.strides, by_output, by_channel, pitch, 0, 0]
+    schedule = FourierSchedule("weights", tile, (0, 0), move_along(weight.strides[3]))
+    numbers = [0, channels, 1, 1, *taps, 0, 0, *weight.strides, by_output, by_channel, pitch, 0, 0, 0, 0, 0]
     return _step(schedule, weight, factors, [], [factors], outputs * channels, numbers, target, f"transform {label}")
 
 
@@ -254,14 +264,14 @@ class _Fourier:
     def write(self) -> Function:
         builder, schedule, count = self.builder, self.schedule, len(self.moves)
         argument, begin, end, thread = builder.kernel()
-        words = builder.arguments(argument, "ppp" + "p" * count + "i" * (20 + 4 * count))
+        words = builder.arguments(argument, "ppp" + "p" * count + "i" * (23 + 4 * count))
         self.x, self.spectra, scratch, *pointers = words[: 3 + count]
         words = words[3 + count :]
         items, share, of_thread, first, self.channels, self.tiles_down, self.tiles_across = words[:7]
         self.rows, self.columns, self.top, self.left = words[7:11]
         self.x_strides, (self.by_tile, self.by_channel, self.pitch) = words[11:15], words[15:18]
-        self.height, self.width = words[18:20]
-        strides = [words[20 + 4 * view : 24 + 4 * view] for view in range(count)]
+        *self.shares, self.height, self.width, self.shift = words[18:23]
+        strides = [words[23 + 4 * view : 27 + 4 * view] for view in range(count)]
         scratch = builder.offset(scratch, thread * of_thread, "f32")
         self.tiles = Tiles(builder, self.target, schedule.tile, scratch)
         self.x_lanes = lanes_of(builder, schedule.move, self.x_strides[3], self.tiles.lanes)
@@ -292,17 +302,38 @@ class _Fourier:
             start = builder.offset(self.x, picture * self.x_strides[0] + channel * self.x_strides[1], "f32")
             crop = (row + self.top, column + self.left, self.rows, self.columns)
             tiles.cut(start, self.x_strides[2], self.x_lanes, crop)
-            tiles.forward_columns(step[1] if schedule.part == "weights" else schedule.tile.width)
+            left, width = column + self.left, schedule.tile.width
+            begin = builder.minimum(builder.maximum(0 - left, 0), width)
+            tiles.forward_columns(begin, builder.maximum(builder.minimum(self.columns - left, width), begin))
         if schedule.part in ("weights", "forward"):
             tiles.forward_rows(spectrum, self.pitch, schedule.part == "weights")
             return
         if schedule.part == "filter":
-            tiles.filtered_rows(spectrum)
+            tiles.filtered_rows(spectrum, self.next_tile(picture, channel))
         else:
             tiles.inverse_rows(spectrum, self.pitch)
         rows, columns = builder.minimum(self.height - row, step[0]), builder.minimum(self.width - column, step[1])
-        tiles.inverse_columns(columns)
+        tiles.inverse_columns(self.shift + columns)
         self.finish((picture, channel, row), column, rows, columns)
+
+    def next_tile(self, picture: Value, channel: Number) -> Callable[[Number], None]:
+        """What writes, given a point's number, that a share of the next picture's tile is fetched while this one is
+        transformed: pictures of one channel lie far apart."""
+        builder = self.builder
+        result, by, _, type_ = self.views[0]
+        views = [(self.x, self.x_strides, "f32"), (result, by, type_.kind)]
+        starts = []
+        for (pointer, (by_picture, by_channel, *_), kind), share in zip(views, self.shares, strict=True):
+            following = builder.select(builder.compare("ne", share, 0), picture + 1, picture)
+            starts.append(builder.offset(pointer, following * by_picture + channel * by_channel, kind))
+
+        def fetch(point: Number) -> None:
+            for start, share in zip(starts, self.shares, strict=True):
+                there = builder.offset(start, point * share, "f32")
+                for line in range(LINES):
+                    builder.prefetch(there, line * LINE, "f32", level=2)
+
+        return fetch
 
     def finish(self, corner: tuple[Number, Number, Number], left: Number, rows: Number, columns: Value) -> None:
         """The epilogue on rows and columns of the tile, and the results stored."""
@@ -310,7 +341,7 @@ class _Fourier:
 
         def line(number: Value) -> None:
             picture, channel, row = corner
-            tile = builder.offset(tiles.picture, number * tiles.pitch, "f32")
+            tile = builder.offset(tiles.picture, number * tiles.pitch + self.shift, "f32")
             there = []
             for pointer, (by_picture, by_channel, by_row, by_column), _, type_ in self.views:
                 place = picture * by_picture + channel * by_channel + (row + number) * by_row + left * by_column

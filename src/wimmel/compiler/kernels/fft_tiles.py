@@ -4,6 +4,7 @@ frequencies of columns; squares of numbers are turned round in between."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -118,11 +119,14 @@ class Tiles:
 
     # transforms
 
-    def forward_columns(self, filled: int) -> None:
-        """From the tile to groups of the spectrum, whose rows are yet to be transformed; only so many columns of the
-        tile are not zero."""
+    def forward_columns(self, begin: Number, end: Number) -> None:
+        """From the tile to groups of the spectrum, whose rows are yet to be transformed; only columns from begin to end
+        - 1 of the tile are not zero."""
+        builder, lanes = self.builder, self.lanes
         last = len(self.columns.transform.radices) - 1
         group = self._group()
+        begin = begin // lanes * lanes
+        end = (end + (lanes - 1)) // lanes * lanes
 
         def columns(first: Value) -> None:
             tile = Points(builder.offset(self.picture, first, "f32"), self.pitch, self.tile.height // 2 * self.pitch)
@@ -133,13 +137,13 @@ class Tiles:
         def nothing(group: Value) -> None:
             there = self._row(group).pointer
             zero = builder.constant(self.vector, 0.0)
-            begin, end = -(-filled // self.lanes) * 2 * self.lanes**2, self.tile.width * 2 * self.lanes
-            builder.loop(begin, end, self.lanes, lambda place: builder.store(zero, there, place))
+            for first, last in ((0, begin), (end, self.tile.width)):
+                builder.loop(
+                    first * (2 * lanes), last * (2 * lanes), lanes, lambda place: builder.store(zero, there, place)
+                )
 
-        builder = self.builder
-        builder.loop(0, filled, self.lanes, columns)
-        if filled + self.lanes <= self.tile.width:
-            builder.loop(0, self.groups, 1, nothing)
+        builder.loop(begin, end, lanes, columns)
+        builder.loop(0, self.groups, 1, nothing)
 
     def inverse_columns(self, columns: Number) -> None:
         """From the groups of the spectrum, whose rows are transformed back, to so many columns of the tile at least."""
@@ -187,8 +191,9 @@ class Tiles:
         builder = self.builder
         builder.loop(0, self.groups, 1, group)
 
-    def filtered_rows(self, factors: Value) -> None:
-        """The rows transformed, multiplied by a spectrum, and transformed back."""
+    def filtered_rows(self, factors: Value, at_turns: Callable[[Number], None]) -> None:
+        """The rows transformed, multiplied by a spectrum, and transformed back. ``at_turns`` writes what else is to be
+        done in every turn of the middle stage, given the number of its first point."""
         last = len(self.rows.transform.radices) - 1
 
         def group(number: Number) -> None:
@@ -196,6 +201,8 @@ class Tiles:
             there = builder.offset(factors, number * (self.tile.width * 2 * self.lanes), "f32")
 
             def change(start: Number, offset: int, value: Complex) -> Complex:
+                if offset == 0:
+                    at_turns(number * self.tile.width + start)
                 place = builder.offset(there, start * (2 * self.lanes), "f32")
                 factor = (
                     builder.load(place, offset * 2 * self.lanes, self.vector),
