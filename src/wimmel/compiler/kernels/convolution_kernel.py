@@ -307,8 +307,8 @@ class _Convolution:
             return [builder.offset(panel, number * length * step, block.kind) for panel in weights]
 
         by_pixel = schedule.stride[2] * schedule.columns
-        # what one block of pixels reads, others read too, unless there is but one tap: then it is streamed
-        ahead = block.pixels * by_pixel if depth == height == width == 1 else 0
+        # what one line of outputs reads, others read too, unless there is but one line of taps: then it is streamed
+        ahead = block.pixels * by_pixel if depth == height == 1 else 0
 
         def run_of(x: Value, weights: Sequence[Value], taken: Sequence[Value]) -> list[Value]:
             return accumulate(builder, block, x, weights, run, taken, by_pixel, schedule.channel, step, ahead=ahead)
