@@ -8,10 +8,15 @@ import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from wimmel.detection import Detector, iou
 
 SIDE, TILE, SQUARE = 16_000, 500, 300
+THERE = [(3, 5), (20, 18), (31, 0)]
+"""The tiles with a square, by row and column."""
+
+EXPECTED = [[TILE * x + 100, TILE * y + 100, TILE * x + 400, TILE * y + 400] for y, x in THERE]
 CALL = """
 import resource, sys
 from wimmel.cli import main
@@ -45,9 +50,10 @@ def write_tiff(path, tiles, kinds):
         file.write(b"".join(stored))
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
-def test_a_tiff_of_256_million_pixels_is_searched_within_a_gigabyte(tmp_path):
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A function that searches a picture, and gives the corners of what it found and the bytes of memory it took."""
+    folder = tmp_path_factory.mktemp("squares")
     scenes, boxes = [], []
     for seed in range(3):
         scene = ground(900, 900)
@@ -57,20 +63,45 @@ def test_a_tiff_of_256_million_pixels_is_searched_within_a_gigabyte(tmp_path):
         scenes.append(scene.transpose(2, 0, 1))
         boxes.append([[x, y, x + SQUARE, y + SQUARE] for x, y in corners])
     detector = Detector(steps=60, batch_size=32, rounds=2, learning_rate=4e-3).fit(scenes, boxes)
-    detector.save(tmp_path / "square.safetensors")
+    detector.save(folder / "square.safetensors")
+
+    def search(picture):
+        given = ["find", "square.safetensors", str(picture), "-o", "out", "--json", "--limit", str(len(THERE))]
+        done = subprocess.run(
+            [sys.executable, "-c", CALL, *given], cwd=folder, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        [found] = json.loads(done.stdout)["pictures"]
+        unit = 1 if sys.platform == "darwin" else 1024
+        return [each["box"] for each in found["boxes"]], int(done.stderr.split()[-1]) * unit
+
+    return search
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
+def test_a_tiff_of_256_million_pixels_is_searched_within_a_gigabyte(searched, tmp_path):
     kinds = np.zeros((SIDE // TILE, SIDE // TILE), int)
-    there = [(3, 5), (20, 31), (31, 0)]
-    kinds[tuple(zip(*there, strict=True))] = 1
+    kinds[tuple(zip(*THERE, strict=True))] = 1
     tile = ground(TILE, TILE)
     tile[100 : 100 + SQUARE, 100 : 100 + SQUARE] = 240
     write_tiff(tmp_path / "large.tif", (ground(TILE, TILE), tile), kinds)
-    given = ["find", "square.safetensors", "large.tif", "-o", "out", "--json", "--limit", "3"]
-    done = subprocess.run(
-        [sys.executable, "-c", CALL, *given], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    [found] = json.loads(done.stdout)["pictures"]
-    expected = [[TILE * x + 100, TILE * y + 100, TILE * x + 400, TILE * y + 400] for y, x in there]
-    assert (iou([each["box"] for each in found["boxes"]], expected).max(axis=0) > 0.5).all()
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert int(done.stderr.split()[-1]) * unit < 2**30
+    found, taken = searched(tmp_path / "large.tif")
+    assert (iou(found, EXPECTED).max(axis=0) > 0.5).all()
+    assert taken < 2**30
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="needs the resource module")
+@pytest.mark.parametrize("name", ["large.png", "large.jpg"])
+def test_other_formats_take_a_gigabyte_and_the_decoded_picture(searched, tmp_path, name):
+    side = 10_500
+    picture = np.tile(ground(TILE, TILE), (side // TILE, side // TILE, 1))
+    here = [box for box in EXPECTED if max(box) < side]
+    assert here
+    for left, top, right, bottom in here:
+        picture[top:bottom, left:right] = 240
+    Image.fromarray(picture).save(tmp_path / name, **({"compress_level": 1} if name.endswith("png") else {}))
+    found, taken = searched(tmp_path / name)
+    assert (iou(found, here).max(axis=0) > 0.5).all()
+    assert taken < 2**30 + picture.nbytes
