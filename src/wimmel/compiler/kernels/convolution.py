@@ -14,6 +14,7 @@ from wimmel.compiler.kernels.depthwise import few_in_groups, plan_depthwise
 from wimmel.compiler.kernels.few_outputs import few, plan_few_outputs
 from wimmel.compiler.kernels.microkernel import Block, blocks_for, turns
 from wimmel.compiler.kernels.packing import plan_packing
+from wimmel.compiler.kernels.windows import beyond_caches
 from wimmel.compiler.steps import Argument, Choice, Place, Step, bytes_of
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -222,6 +223,9 @@ def _step(
     chunks = -(-units // at_once)
     numbers = [units, *sizes, parts, rows_of_task, row_parts, columns, column_parts, panel, by_picture, inner]
     numbers += [at_once, *inside]
+    chunk, length = (at_once, units, parts), panel // block.outputs
+    far = column_parts == 1 and beyond_caches([x, *results], target)
+    numbers += _ahead(schedule, x, width, rows_of_task, chunk, length) if far else [0, 0, 0, 0]
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[2], place.strides[3]]
     buffers = tuple(dict.fromkeys(place.buffer for place in results))
@@ -229,7 +233,6 @@ def _step(
     # what does not stay in the second-level cache from part to part, or from chunk to chunk
     room = target.l2_bytes // 2
     passes = {x.buffer: parts if at_once * read > room else 1, packed.buffer: chunks if weights > room else 1}
-    length = panel // block.outputs
     if width < fewest(wide):
         block = replace(block, pixels=narrow(wide)[0], vectors=block.vectors * blocks_of_task)
     elif width < block.pixels:
@@ -239,6 +242,25 @@ def _step(
     operations = pictures * rows * high * schedule.groups * (summed + epilogue)
     arguments: tuple[Argument, ...] = (x, packed, *results, *operands, *numbers)
     return Step(schedule, arguments, buffers, tasks, label, operations, passes, (of_block, of_chunk))
+
+
+def _ahead(
+    schedule: ConvolutionSchedule, x: Place, width: int, rows_of_task: int, chunk: tuple[int, int, int], length: int
+) -> list[int]:
+    """How many elements of x further is what the next chunk of work reads: of every window the last rows, which the
+    chunk before has not met. And how many of these are to be fetched for each part of the outputs, for each column, and
+    in each turn. Zeros where every element is read once: that is fetched ahead anyhow."""
+    block, taps, (at_once, units, parts) = schedule.block, schedule.taps, chunk
+    if taps[0] == taps[1] == 1 or schedule.groups > 1:
+        return [0, 0, 0, 0]
+    units_ahead, shares = (at_once, parts) if at_once < units else (1, 1)
+    of_row = schedule.stride[1] * x.strides[3]
+    ahead = units_ahead * rows_of_task * schedule.window[1] * of_row
+    for axis in (0, 1):
+        ahead += ((taps[axis] - 1) * schedule.dilation[axis] + 1 - schedule.stride[axis]) * x.strides[2 + axis]
+    of_column = -(-of_row // (shares * width))
+    of_turn = -(-of_column * block.pixels // max(1, length // block.unroll))
+    return [ahead, of_column * width if shares > 1 else 0, of_column, of_turn]
 
 
 def units_of_chunk(units: int, read: int, written: int, weights: int, parts: int, target: Target) -> int:

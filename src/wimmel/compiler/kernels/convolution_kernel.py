@@ -120,24 +120,26 @@ class _Convolution:
         self.line: Number = 0
         self.planes: tuple[Number, Number] = (0, 0)
         self.lines: tuple[Number, Number] = (0, 0)
+        self.part: Number = 0
 
     def write(self) -> Function:
         builder, schedule = self.builder, self.schedule
         argument, begin, end, _ = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "pp" + "p" * count + "i" * 17 + "iii" * (1 + count))
+        words = builder.arguments(argument, "pp" + "p" * count + "i" * 21 + "iii" * (1 + count))
         self.x, self.packed, *pointers = words[: 2 + count]
         words = words[2 + count :]
         self.units, self.depth, self.height, self.width, self.parts, rows_of_task, self.row_parts = words[:7]
         columns, self.column_parts, self.panel, self.packed_picture, self.length, self.of_chunk = words[7:13]
         self.fronts, self.x_sizes = words[13:15], words[15:17]
+        self.ahead, self.of_part, self.of_column, self.of_turn = words[17:21]
         self.width = self.width * self.window[2]
-        strides = [words[17 + 3 * i : 20 + 3 * i] for i in range(1 + count)]
+        strides = [words[21 + 3 * i : 24 + 3 * i] for i in range(1 + count)]
         self.x_strides, view_strides = strides[0], strides[1:]
         self.views = list(zip(pointers, view_strides, (*schedule.results, *schedule.operands), strict=True))
 
         def task(number: Value) -> None:
-            unit, group, part = self.decoded(number)
+            unit, group, self.part = self.decoded(number)
             column_part, lines = unit % self.column_parts, unit // self.column_parts
             row_part, picture = lines % self.row_parts, lines // self.row_parts
             first = row_part * rows_of_task
@@ -151,7 +153,7 @@ class _Convolution:
                 builder.loop(first, last, 1, lambda row: self.row(picture, group, row, panels, block, widths))
 
             is_wide = builder.compare("ge", self.width, fewest(self.window[2]))
-            builder.when(is_wide, lambda: self.wide(part, rows), lambda: self.short(part, rows))
+            builder.when(is_wide, lambda: self.wide(self.part, rows), lambda: self.short(self.part, rows))
 
         builder.loop(begin, end, 1, task)
         return builder.function()
@@ -245,6 +247,8 @@ class _Convolution:
         """One block of columns: the products of all taps, then the epilogue; where windows are pooled, for each of
         their lines, of which the largest results are kept."""
         schedule, builder, (_, high, wide) = self.schedule, self.builder, self.window
+        place = self.ahead + self.part * self.of_part + (column - self.left) * self.of_column
+        self.following = builder.offset(x, place, block.kind)
         x = builder.offset(x, column * (schedule.stride[2] * schedule.columns), block.kind)
         if high == wide == 1:
             self.fetch_results(block, panels, column)
@@ -310,19 +314,27 @@ class _Convolution:
         # what one line of outputs reads, others read too, unless there is but one line of taps: then it is streamed
         ahead = block.pixels * by_pixel if depth == height == 1 else 0
 
-        def run_of(x: Value, weights: Sequence[Value], taken: Sequence[Value]) -> list[Value]:
-            return accumulate(builder, block, x, weights, run, taken, by_pixel, schedule.channel, step, ahead=ahead)
+        def run_of(x: Value, weights: Sequence[Value], tap: Number, taken: Sequence[Value]) -> list[Value]:
+            def fetch(first: Value) -> None:
+                if not ahead:
+                    turn = (tap * length + first) // block.unroll
+                    builder.prefetch(self.following, turn * self.of_turn, block.kind, level=2)
+
+            return accumulate(
+                builder, block, x, weights, run, taken, by_pixel, schedule.channel, step, ahead=ahead, at_turns=fetch
+            )
 
         def line(plane: Number, line: Number, taken: Sequence[Value]) -> list[Value]:
             start = plane * by_plane * schedule.dilation[0] + line * by_line * schedule.dilation[1]
             row = builder.offset(x, start, block.kind)
-            there = further(weights, (plane * height + line) * width)
+            first = (plane * height + line) * width
+            there = further(weights, first)
             if schedule.merged or width == 1:
-                return run_of(row, there, taken)
+                return run_of(row, there, first, taken)
 
             def tap(number: Number, *taken: Value) -> list[Value]:
                 along = builder.offset(row, number * (schedule.dilation[2] * schedule.columns), block.kind)
-                return run_of(along, further(there, number), taken)
+                return run_of(along, further(there, number), first + number, taken)
 
             return builder.loop(0, width, 1, tap, taken)
 
