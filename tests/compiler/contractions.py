@@ -20,6 +20,7 @@ from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs, output_sizes
 from wimmel.graph import primitives
+from wimmel.graph.tensor import Shape
 
 EPILOGUES = ("identity", "bias relu", "residual", "scale and keep", "compared")
 
@@ -37,6 +38,21 @@ class Case:
         s = self.settings
         sizes = output_sizes(self.x[2:], self.weight[2:], s["padding"], s["stride"], s["dilation"])
         return (self.x[0], self.weight[0], *sizes)
+
+    @property
+    def halo(self) -> Pairs:
+        """The zeros around x that a tap meets: with strides, the last ones may end before the padding does."""
+        return met_zeros(self.x[2:], self.weight[2:], self.result[2:], self.settings)
+
+
+def met_zeros(sizes: Shape, kernel: Shape, outputs: Shape, settings: dict[str, Any]) -> Pairs:
+    """How many zeros in front, and behind, some tap of some output meets, along each axis."""
+    pairs = []
+    for axis, (size, taps, count) in enumerate(zip(sizes, kernel, outputs, strict=True)):
+        step, apart, (front, behind) = (settings[name][axis] for name in ("stride", "dilation", "padding"))
+        met = [output * step + tap * apart - front for output in range(count) for tap in range(taps)]
+        pairs.append((front, min(behind, max(0, max(met, default=0) - size + 1))))
+    return tuple(pairs)
 
 
 @dataclass
@@ -171,7 +187,7 @@ def run(
     x, weight = small(random, case.x, dtype), small(random, case.weight, dtype)
     padding = case.settings["padding"]
     wider = int(random.integers(0, 2))
-    halo = widened(padding, case.result[2:], tile, case.settings["dilation"])
+    halo = widened(case.halo, case.result[2:], tile, case.settings["dilation"])
     x_place = within(random, dtype, case.x, tuple((a + wider, b + wider) for a, b in halo))
     weight_place = drawn_place(random, dtype, case.weight)
     after = drawn_epilogue(random, epilogue, dtype, case.result)

@@ -4,11 +4,12 @@ last, with a halo of zeros around each picture where a convolution looks beyond 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from wimmel.compiler import kernels
 from wimmel.compiler.regions import Region, base
 from wimmel.geometry import Pairs
-from wimmel.graph.tensor import Tensor
+from wimmel.graph.tensor import Shape, Tensor
 
 POOLING = frozenset(("sum_pool", "sum_unpool", "max_pool", "max_unpool", "max_pool_take"))
 
@@ -29,7 +30,9 @@ def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
     dilation = attributes.get("dilation", ())
     match anchor.primitive.name:
         case "convolution":
-            return (kernels.winograd_costs.widened(attributes["padding"], anchor.shape[2:], tile, dilation),)
+            x, w = anchor.inputs
+            halo = _reached(x.shape[2:], w.shape[2:], anchor.shape[2:], attributes)
+            return (kernels.winograd_costs.widened(halo, anchor.shape[2:], tile, dilation),)
         case "convolution_input_gradient":
             g, w = anchor.inputs
             if algorithm == "overlap-add":
@@ -37,10 +40,21 @@ def halos(anchor: Tensor, algorithm: str) -> tuple[Pairs | None, ...]:
             halo = kernels.input_gradient.input_gradient_halo(g.shape, w.shape, **attributes)
             return (kernels.winograd_costs.widened(halo, anchor.shape[2:], tile, dilation),)
         case "convolution_weight_gradient":
-            sizes = anchor.inputs[1].shape[2:]
+            x, g = anchor.inputs
+            sizes = g.shape[2:]
             of_g = kernels.winograd_costs.widened(((0, 0),) * len(sizes), sizes, tile) if tile > 1 else None
-            return kernels.winograd_costs.widened(attributes["padding"], sizes, tile), of_g
+            halo = _reached(x.shape[2:], anchor.shape[2:], sizes, attributes)
+            return kernels.winograd_costs.widened(halo, sizes, tile), of_g
     return tuple(None for _ in pictures(anchor))
+
+
+def _reached(sizes: Shape, kernel: Shape, outputs: Shape, attributes: dict[str, Any]) -> Pairs:
+    """As much of a convolution's padding as its taps meet: with strides, the last ones may end before it does."""
+    settings = (attributes[name] for name in ("stride", "padding", "dilation"))
+    return tuple(
+        (front, min(behind, max(0, (count - 1) * step + (taps - 1) * apart + 1 - front - size)))
+        for size, taps, count, step, (front, behind), apart in zip(sizes, kernel, outputs, *settings, strict=True)
+    )
 
 
 def channels_last(regions: Sequence[Region], algorithm: Callable[[Tensor], str]) -> dict[Tensor, Pairs | None]:

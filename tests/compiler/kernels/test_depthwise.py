@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from compiler.contractions import EPILOGUES, case, convolved, drawn_groups, run, run_input_gradient
+from compiler.contractions import EPILOGUES, case, convolved, drawn_groups, met_zeros, run, run_input_gradient
 from compiler.machine import at, run_steps
 from wimmel.compiler.chain import Chain, Line
 from wimmel.compiler.kernels.depthwise import few_in_groups, plan_depthwise
@@ -57,7 +57,7 @@ def assert_close(found: np.ndarray, expected: np.ndarray, terms: int) -> None:
 def forward(x: np.ndarray, w: np.ndarray, geometry: Geometry, target: Target, seed: int = 0) -> np.ndarray:
     outputs = output_sizes(x.shape[2:], w.shape[2:], geometry["padding"], geometry["stride"], geometry["dilation"])
     place, weight = (
-        channels_last(x.shape, x.dtype.name, geometry["padding"]),
+        channels_last(x.shape, x.dtype.name, met_zeros(x.shape[2:], w.shape[2:], outputs, geometry)),
         row_major(Buffer(w.dtype.name, w.size), w.shape),
     )
     result = channels_last((*x.shape[:2], *outputs), np.result_type(x, w).name)
@@ -82,7 +82,8 @@ def input_gradient(
 def weight_gradient(
     x: np.ndarray, g: np.ndarray, kernel: tuple[int, ...], geometry: Geometry, target: Target
 ) -> np.ndarray:
-    place, cotangent = channels_last(x.shape, x.dtype.name, geometry["padding"]), channels_last(g.shape, g.dtype.name)
+    halo = met_zeros(x.shape[2:], kernel, g.shape[2:], geometry)
+    place, cotangent = channels_last(x.shape, x.dtype.name, halo), channels_last(g.shape, g.dtype.name)
     shape = (x.shape[1], 1, *kernel)
     result = row_major(Buffer(x.dtype.name, int(np.prod(shape))), shape)
     steps = plan_depthwise_weight_gradient(place, cotangent, result, kernel, **geometry, target=target)

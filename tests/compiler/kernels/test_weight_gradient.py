@@ -23,7 +23,7 @@ def run(case: Case, dtype: str, target: Target, seed: int) -> None:
     random = np.random.default_rng(seed)
     fewer = [n - int(n > 1 and random.random() < 0.2) for n in case.result[2:]]  # as output padding makes them
     x, g = small(random, case.x, dtype), small(random, (*case.result[:2], *fewer), dtype)
-    x_place = within(random, dtype, x.shape, case.settings["padding"])
+    x_place = within(random, dtype, x.shape, case.halo)
     g_place = within(random, dtype, g.shape, drawn_halo(random, len(fewer)))
     result = drawn_place(random, dtype, case.weight)
     kernel = case.weight[2:]

@@ -49,7 +49,7 @@ def plan_convolution(
     Parameters
     ----------
     x : Place (n, c_in, *sizes)
-        Channels neighbouring, with a halo of zeros as wide as the padding.
+        Channels neighbouring, with a halo of zeros as far as taps reach into the padding.
     weight : Place (c_out, c_in / groups, *kernel)
     results : sequence of Place (n, c_out, *outputs)
         One for each result of the chain; outputs neighbouring.

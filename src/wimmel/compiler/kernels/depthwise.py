@@ -56,7 +56,7 @@ def plan_depthwise(
     Parameters
     ----------
     x : Place (n, c, *sizes), with one to three spatial axes
-        Channels neighbouring, with zeros around as wide as the padding.
+        Channels neighbouring, with zeros around as far as taps reach into the padding.
     weight : Place (outputs, c / groups, *kernel)
     results : sequence of Place (n, outputs, *sizes)
         One for each result of the chain; outputs neighbouring.

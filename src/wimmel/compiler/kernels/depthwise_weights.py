@@ -86,7 +86,7 @@ def plan_depthwise_weight_gradient(
     Parameters
     ----------
     x : Place (n, c, *sizes)
-        Channels neighbouring, with zeros around as wide as the padding.
+        Channels neighbouring, with zeros around as far as taps reach into the padding.
     g : Place (n, c, *outputs)
         Channels neighbouring.
     result : Place (c, 1, *kernel)

@@ -61,7 +61,7 @@ def plan_weight_gradient(
     Parameters
     ----------
     x : Place (n, c_in, *sizes)
-        Channels neighbouring, with a halo of zeros as wide as the padding.
+        Channels neighbouring, with a halo of zeros as far as taps reach into the padding.
     g : Place (n, c_out, *outputs)
         Channels neighbouring.
     result : Place (c_out, c_in / groups, *kernel)
