@@ -13,7 +13,7 @@ from wimmel.compiler.kernels.loops import digits_of, next_digits
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.kernels.windows import beyond_caches, filled_lanes, on_three_axes, picture
 from wimmel.compiler.language import BOOLEAN, Builder, Function, Number, Type, Value
-from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, row_major
+from wimmel.compiler.steps import KIND_OF, Buffer, Place, Step, bytes_of, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
 from wimmel.graph.tensor import Shape
@@ -51,6 +51,9 @@ class DepthwiseWeightSchedule:
         As in `DepthwiseSchedule`.
     columns : (int, int)
         Elements from one column of x, and of g, to the next.
+    is_wide : bool
+        Whether what the next vector of channels reads is fetched ahead, always, rather than what the next run reads, if
+        it is in memory: of so many channels the second-level cache does not hold two runs.
     """
 
     dtypes: tuple[str, str, str]
@@ -62,6 +65,7 @@ class DepthwiseWeightSchedule:
     lanes: int
     channels: int
     columns: tuple[int, int]
+    is_wide: bool
 
     def kernel(self, target: Target, name: str) -> Function:
         return _WeightGradient(self, name).write()
@@ -113,7 +117,7 @@ def plan_depthwise_weight_gradient(
     line = min(taps[2], room)
     schedule = DepthwiseWeightSchedule(
         (x.dtype, g.dtype, result.dtype), taps, stride, dilation, min(taps[1], room // line), line, lanes, c,
-        (x.strides[4], g.strides[4]),
+        (x.strides[4], g.strides[4]), 2 * RUN * c * bytes_of(x.kind) > target.l2_bytes // 6,
     )  # fmt: skip
     segments = -(-width // SEGMENT)
     pieces = n * depth * height * segments
@@ -248,7 +252,8 @@ class _WeightGradient:
             left = segment * SEGMENT
             right = builder.minimum(left + SEGMENT, self.width)
             corners = builder.offset(self.x, x, self.kinds[0]), builder.offset(self.g, g, self.kinds[1])
-            builder.when(self.far, lambda: self.fetch(corners, left, right, lines))
+            if not schedule.is_wide:
+                builder.when(self.far, lambda: self.fetch(corners, left, right, lines))
             sums = list(carried[4:])
             for count in COLUMNS:
                 end = left + (right - left) // count * count
@@ -284,6 +289,11 @@ class _WeightGradient:
         for line in range(lines):
             builder.fence()  # otherwise all loads come first, and there are not registers enough
             row = builder.offset(x, line * schedule.dilation[1] * self.x_strides[2], self.kinds[0])
+            if schedule.is_wide and line == lines - 1:
+                for place in range(count):
+                    builder.prefetch(g, place * by_g + schedule.lanes, self.kinds[1], level=2)
+                for place in range(count * stride):
+                    builder.prefetch(row, place * by_x + schedule.lanes, self.kinds[0], level=2)
             for place in range((count - 1) * stride + (taps - 1) * dilation + 1):
                 met = [(o, t) for o in range(count) for t in range(taps) if o * stride + t * dilation == place]
                 if not met:
