@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,9 +13,10 @@ from wimmel.bench.convolutions import Layer
 from wimmel.bench.networks import Network
 from wimmel.bench.section import Ready
 
-_REPEATED = 6
-"""Times that the steps of a layer are run on the same arrays, as peers are. The first does not count: it finds in the
-caches what the copies left there, and memory that the system has yet to give."""
+_SECONDS, _FEWEST, _MOST = 0.03, 6, 300
+"""For so long, about, the steps of a layer are run on the same arrays one time after another, as peers are, and at least
+and at most so many times. The first does not count: it finds in the caches what the copies left there, and memory that
+the system has yet to give."""
 
 
 def layer_inside(layer: Layer, threads: int, precision: str = "fast") -> Ready:
@@ -38,12 +40,13 @@ def layer_inside(layer: Layer, threads: int, precision: str = "fast") -> Ready:
     copies = [step for step in program.steps if step.label == "copy"]
     own = [step for step in program.steps if step.label != "copy"]
     whole = NativeRunner(program)
-    repeating = NativeRunner(replace(program, steps=(*copies, *own * _REPEATED)))
+    once = sum(seconds for label, seconds in whole.profile(values, 2) if label != "copy")
+    times = min(max(_FEWEST, math.ceil(_SECONDS / once)), _MOST)
+    repeating = NativeRunner(replace(program, steps=(*copies, *own * times)))
 
     def timed() -> list[float]:
         seconds = [each for _, each in repeating.profile(values, 1)][len(copies) :]
-        times = [sum(seconds[start : start + len(own)]) for start in range(0, len(seconds), len(own))]
-        return times[1:]
+        return [sum(seconds[start : start + len(own)]) for start in range(0, len(seconds), len(own))][1:]
 
     return Ready(timed, lambda: whole(values)[0], measures=True)
 
