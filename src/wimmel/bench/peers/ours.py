@@ -14,8 +14,8 @@ from wimmel.bench.networks import Network
 from wimmel.bench.section import Ready
 
 _SECONDS, _FEWEST, _MOST = 0.03, 6, 300
-"""For so long, about, the steps of a layer are run on the same arrays one time after another, as peers are, and at least
-and at most so many times. The first does not count: it finds in the caches what the copies left there, and memory that
+"""For so long, about, the steps of a layer are run on the same arrays one time after another, as peers are, and so many
+times at least and at most. The first does not count: it finds in the caches what the copies left there, and memory that
 the system has yet to give."""
 
 
