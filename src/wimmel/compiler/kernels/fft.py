@@ -302,9 +302,7 @@ class _Fourier:
             start = builder.offset(self.x, picture * self.x_strides[0] + channel * self.x_strides[1], "f32")
             crop = (row + self.top, column + self.left, self.rows, self.columns)
             tiles.cut(start, self.x_strides[2], self.x_lanes, crop)
-            left, width = column + self.left, schedule.tile.width
-            begin = builder.minimum(builder.maximum(0 - left, 0), width)
-            tiles.forward_columns(begin, builder.maximum(builder.minimum(self.columns - left, width), begin))
+            tiles.forward_columns(crop)
         if schedule.part in ("weights", "forward"):
             tiles.forward_rows(spectrum, self.pitch, schedule.part == "weights")
             return

@@ -75,11 +75,20 @@ class Tiles:
 
     # cutting out
 
+    def filled(self, crop: Crop) -> tuple[Number, Number]:
+        """The vectors of columns in which there is a picture: the first column, and the last one + 1."""
+        builder, lanes, width = self.builder, self.lanes, self.tile.width
+        _, left, _, columns = crop
+        begin = builder.minimum(builder.maximum(0 - left, 0), width)
+        end = builder.maximum(builder.minimum(columns - left, width), begin)
+        return begin // lanes * lanes, (end + (lanes - 1)) // lanes * lanes
+
     def cut(self, source: Value, row: Value, lanes: Lanes, crop: Crop) -> None:
-        """The tile whose first element is ``crop``'s, zero where there is no picture. The pointer is to the picture's
-        first element, rows lie ``row`` elements apart."""
+        """The filled columns of the tile whose first element is ``crop``'s, zero where there is no picture. The pointer
+        is to the picture's first element, rows lie ``row`` elements apart."""
         builder = self.builder
         top, left, rows, columns = crop
+        begin, end = self.filled(crop)
         inside = builder.compare("ge", left, 0) & builder.compare("le", left + self.tile.width, columns)
         zero = builder.constant(self.vector, 0.0)
 
@@ -94,10 +103,10 @@ class Tiles:
                     mask = self._inside(at, columns) if masked else None
                     builder.store(lanes.load(there, at, self.vector, mask), place, column)
 
-                builder.loop(0, self.tile.width, self.lanes, vector)
+                builder.loop(begin, end, self.lanes, vector)
 
             def empty() -> None:
-                builder.loop(0, self.tile.width, self.lanes, lambda column: builder.store(zero, place, column))
+                builder.loop(begin, end, self.lanes, lambda column: builder.store(zero, place, column))
 
             builder.when(
                 exists, lambda: _none(builder.when(inside, lambda: copied(False), lambda: copied(True))), empty
@@ -119,14 +128,12 @@ class Tiles:
 
     # transforms
 
-    def forward_columns(self, begin: Number, end: Number) -> None:
-        """From the tile to groups of the spectrum, whose rows are yet to be transformed; only columns from begin to end
-        - 1 of the tile are not zero."""
+    def forward_columns(self, crop: Crop) -> None:
+        """From the filled columns of the tile to groups of the spectrum, whose rows are yet to be transformed."""
         builder, lanes = self.builder, self.lanes
+        begin, end = self.filled(crop)
         last = len(self.columns.transform.radices) - 1
         group = self._group()
-        begin = begin // lanes * lanes
-        end = (end + (lanes - 1)) // lanes * lanes
 
         def columns(first: Value) -> None:
             tile = Points(builder.offset(self.picture, first, "f32"), self.pitch, self.tile.height // 2 * self.pitch)
