@@ -59,7 +59,7 @@ def written(documents: Sequence[dict[str, Any]], images: Path = IMAGES) -> str:
     if not benches:
         raise ValueError("none of these files is of wimmel bench")
     measured = _measured(benches)
-    parts = [_opening(benches), _summary(measured)]
+    parts = [_opening(benches, measured), _summary(measured)]
     parts += [_section(each, images) for each in measured]
     parts.append(_finding([document for document in documents if "finding" in document]))
     return "\n".join(part for part in parts if part)
@@ -75,7 +75,7 @@ def _measured(documents: Iterable[dict[str, Any]]) -> list[Measured]:
     return [Measured(section(name), tuple(rows[name].values())) for name in SECTIONS if name in rows]
 
 
-def _opening(documents: Sequence[dict[str, Any]]) -> str:
+def _opening(documents: Sequence[dict[str, Any]], measured: Sequence[Measured]) -> str:
     machine, settings = documents[-1]["machine"], [document["settings"] for document in documents]
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     dates = sorted({document["machine"]["date"] for document in documents})
@@ -93,10 +93,14 @@ def _opening(documents: Sequence[dict[str, Any]]) -> str:
     if absent:
         lines.append(f"- **Not installed**, and so not compared with: {', '.join(sorted(absent))}")
     lines += ["", TEXT["rule"].strip()]
-    fewest, quick = min(each["runs"] for each in settings), any(each["quick"] for each in settings)
-    if fewest < 3 or quick:
-        what = "a quick look at a few cases" if quick else f"{fewest} run{'s' if fewest > 1 else ''}, not three"
-        lines += ["", f"> **These figures are no result**: they come from {what}."]
+    once = [each.section.title for each in measured if min(len(row.runs) for row in each.rows) < 3]
+    if any(each["quick"] for each in settings):
+        lines += ["", "> **These figures are no result**: they come from a quick look at a few cases."]
+    elif len(once) == len(measured):
+        runs = min(len(row.runs) for each in measured for row in each.rows)
+        lines += ["", f"> **These figures are no result**: they come from {runs} run{'s' * (runs > 1)}, not three."]
+    elif once:
+        lines += ["", f"> **No result**, since they come from fewer than three runs: {'; '.join(once)}."]
     return "\n".join(lines) + "\n"
 
 

@@ -56,6 +56,12 @@ def test_fewer_than_three_runs_are_called_no_result(maker, tmp_path):
     assert "Nowhere behind." in page
 
 
+def test_sections_of_fewer_runs_are_named(maker, tmp_path):
+    rows = row("latency", "LeNet", 1e-5, 2e-5), row("size", "with all that it needs", 3e8, 6e8, runs=1)
+    page = maker.written([document(*rows)], tmp_path)
+    assert "**No result**, since they come from fewer than three runs: Size installed." in page
+
+
 def test_how_well_things_are_found_is_told_if_known(maker, tmp_path):
     bench = document(row("latency", "LeNet", 1e-5, 2e-5))
     found = {"case": "easy", "finder": "wimmel, taught", "scenes": 200, "first_right": 0.955, "average_precision": 0.9,
