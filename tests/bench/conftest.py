@@ -6,9 +6,17 @@ from pathlib import Path
 
 import pytest
 
+import wimmel as wm
 from wimmel import bench
 
 HERE = Path(__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def own_threads():
+    """Contenders set how many threads their process has, which here is that of all tests."""
+    yield
+    wm.set_num_threads(None)
 
 
 @pytest.fixture

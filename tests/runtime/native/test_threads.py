@@ -17,6 +17,7 @@ from wimmel.runtime.native.systems import linux
 @pytest.fixture(autouse=True)
 def as_at_the_start(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv(threads.SETTING, raising=False)
+    set_num_threads(None)
     threads._from_start.cache_clear()
     yield
     set_num_threads(None)
