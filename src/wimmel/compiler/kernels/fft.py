@@ -1,7 +1,8 @@
 """Convolution by Fourier transforms, for large kernels: tiles that overlap by the kernel's size less one
 (overlap-save), their spectra multiplied by those of the weights, transformed back, and what did not wrap around handed
-to the epilogue. Where each channel is convolved by itself, all that happens to one tile after another; else in steps:
-spectra of a chunk of tiles, their products, and back."""
+to the epilogue; or one tile for all of a picture, where taps wrap around into zeros. Where each channel is convolved by
+itself, all that happens to one tile after another; else in steps: spectra of a chunk of tiles, their products, and
+back."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from wimmel.compiler.kernels.fft_costs import of_tile, padding_of_gradient, step
 from wimmel.compiler.kernels.fft_products import plan_products
 from wimmel.compiler.kernels.fft_tiles import Tile, Tiles
 from wimmel.compiler.kernels.loops import lanes_of, move_along, over_columns
-from wimmel.compiler.kernels.windows import beyond_caches
+from wimmel.compiler.kernels.windows import LINE_BYTES, beyond_caches
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
 from wimmel.compiler.steps import KIND_OF, Argument, Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
@@ -24,8 +25,8 @@ TASK_ELEMENTS = 1 << 13
 """Elements of tiles that one task transforms at least, where there are as many: some microseconds."""
 
 
-LINES, LINE = 5, 16
-"""Cache lines of the next tile that are fetched in one turn of the middle stage at most, and elements of each."""
+LINES = 5
+"""Cache lines of the next tile that are fetched in one turn of the middle stage at most."""
 
 MOST_CHUNKS = 48
 """Of tiles, so that there are not too many steps."""
@@ -329,7 +330,7 @@ class _Fourier:
             for start, share in zip(starts, self.shares, strict=True):
                 there = builder.offset(start, point * share, "f32")
                 for line in range(LINES):
-                    builder.prefetch(there, line * LINE, "f32", level=2)
+                    builder.prefetch(there, line * LINE_BYTES // 4, "f32", level=2)
 
         return fetch
 

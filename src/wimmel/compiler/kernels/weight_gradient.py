@@ -15,7 +15,7 @@ from wimmel.compiler.kernels.microkernel import Block, block_for, turns
 from wimmel.compiler.kernels.packing import zero
 from wimmel.compiler.kernels.reduction import plan_reduction
 from wimmel.compiler.kernels.weight_gradient_kernel import WeightGradientSchedule
-from wimmel.compiler.kernels.windows import beyond_caches
+from wimmel.compiler.kernels.windows import LINE_BYTES, beyond_caches
 from wimmel.compiler.steps import Buffer, Place, Step, bytes_of, row_major
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -33,9 +33,6 @@ ENOUGH_TASKS = 16
 
 MOST_PARTS = 32
 """Rows are shared out in at most so many parts."""
-
-LINE_BYTES = 64
-"""Of a cache line: what one fetch brings."""
 
 UNROLL = 2
 """Positions of one turn: rows are short."""

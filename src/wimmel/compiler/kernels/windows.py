@@ -23,6 +23,9 @@ TASK_ELEMENTS = 1 << 14
 UNROLLED = 32
 """Windows of at most so many taps are written out tap by tap."""
 
+LINE_BYTES = 64
+"""Of a cache line: what one fetch brings."""
+
 Range: TypeAlias = tuple[Number, Number, int]
 """Taps along one axis: first, end, step."""
 
