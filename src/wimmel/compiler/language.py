@@ -77,7 +77,7 @@ OPERATIONS: dict[str, str] = {
     "atomic_add": "(pointer, value): what was there before; sequentially consistent",
     "compare_exchange": "(pointer, expected, new): what was there before",
     "pause": "tells the core that this is a spin loop",
-    "call": "(pointer to a C function, *arguments): attribute result, a Type or None",
+    "call": "(pointer to a C function, *arguments): what that gives",
     "intrinsic": "an LLVM intrinsic by name; attributes name, result",
     "stack": "bytes of this call's stack as a pointer, 64-aligned; attribute bytes",
 }

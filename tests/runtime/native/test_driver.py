@@ -90,6 +90,19 @@ def test_more_threads_than_cores_are_slow_but_not_that_slow() -> None:
     assert time.perf_counter() - start < 5
 
 
+def test_a_call_leaves_the_interpreter_to_other_threads() -> None:
+    y = numbers("y", 1, "output")
+    run = NativeRunner(program_of([step(Threads(), 6_000_000, y, tasks=1)], [], [y]))
+    run([])
+    caller = threading.Thread(target=run, args=([],))
+    steps = [time.perf_counter()]
+    caller.start()
+    while caller.is_alive():
+        steps.append(time.perf_counter())
+    duration, longest = steps[-1] - steps[0], np.diff(steps).max()
+    assert longest < duration / 2, f"of {duration:.2f} s Python stood still for {longest:.2f} s"
+
+
 def test_sleeping_workers_take_no_processor_time() -> None:
     run = NativeRunner(mixing(64, 300))
     with num_threads(3):

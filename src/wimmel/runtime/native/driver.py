@@ -1,7 +1,7 @@
 """The driver: native code that runs a table of steps, and shares the tasks of a step out over threads.
 
-One call of `run` is one call of a program. The threads that help it share one piece of memory, the pool, and a fork and
-join of a step goes like this:
+One call of `run` is one call of a program: it is a function of the interpreter's, and gives up its lock meanwhile. The
+threads that help share one piece of memory, the pool, and a fork and join of a step goes like this:
 
 1. The caller writes down the step (kernel, arguments, number of tasks), then adds to the *ticket*: its upper half says
    how many steps there have been, its lower half how many tasks of this one nobody has taken yet.
@@ -40,7 +40,8 @@ class Pool(IntEnum):
     """Words of the memory that threads share: the step, which the caller describes; what all count up; and what stays.
 
     PATIENCE is how long to look on before sleeping, in ticks of the clock, and REACH the first worker not to be woken.
-    SPIN is what patience is where there are processors enough; SLEEP and WAKE are the system's functions.
+    SPIN is what patience is where there are processors enough; SLEEP and WAKE are the system's functions; RELEASE and
+    ACQUIRE the interpreter's, of its lock; and ANSWER is what makes an object of a number.
     """
 
     TICKET = 0
@@ -57,6 +58,9 @@ class Pool(IntEnum):
     PROCESSORS = 3 * LINE + 2
     SLEEP = 3 * LINE + 3
     WAKE = 3 * LINE + 4
+    RELEASE = 3 * LINE + 5
+    ACQUIRE = 3 * LINE + 6
+    ANSWER = 3 * LINE + 7
     SLOTS = 4 * LINE
 
 
@@ -72,7 +76,8 @@ class Slot(IntEnum):
 
 class Call(IntEnum):
     """Words of one call of a program. A row of steps is kernel, arguments, tasks; a row of bindings is where to write
-    an address, of which array, how many bytes further. ENDED and TOOK tell when the last run ended and how long it was.
+    an address, of which array, how many bytes further. THREADS is how many may take part. ENDED and TOOK tell when the
+    last run ended and how long it was.
     """
 
     POOL = 0
@@ -84,6 +89,7 @@ class Call(IntEnum):
     STATUS = 6
     ENDED = 7
     TOOK = 8
+    THREADS = 9
 
 
 ROW = 3
@@ -97,25 +103,29 @@ def functions(target: Target, array_data: int) -> dict[str, Function]:
     ----------
     target : Target
     array_data : int
-        Where an array object holds the address of its elements, in bytes: arrays are bound by their objects' addresses.
+        Where an array object holds the address of its elements, in bytes.
 
     Returns
     -------
     dict of str to Function
-        ``run(call, threads)`` runs a program's steps and gives its status; ``work(slot)`` is the life of one worker;
-        ``stop(pool, workers)`` ends them; ``clock()`` is the processor's.
+        ``run(words, *arrays)``, as `interpreter.builtin` takes it, runs a program's steps and gives its status: the
+        array of a call's words, and the first of the arrays that it is bound to. ``work(slot)`` is the life of one
+        worker; ``stop(pool, workers)`` ends them; ``clock()`` is the processor's.
     """
     written = (_run(target, array_data), _work(target), _stop(target), _clock(target))
     return {function.name.removeprefix("wimmel_"): function for function in written}
 
 
 def _run(target: Target, array_data: int) -> Function:
-    code = _Code("wimmel_run", target, POINTER, INDEX)
-    builder, (call, threads) = code.builder, code.parameters
+    code = _Code("wimmel_run", target, POINTER, POINTER, INDEX)
+    builder, (_, objects, count) = code.builder, code.parameters
+    call = code.read(builder.offset(code.read(objects, 0, POINTER), array_data, "i8"), 0, POINTER)
+    pool, steps, status = (code.read(call, word, POINTER) for word in (Call.POOL, Call.STEPS, Call.STATUS))
+    threads = code.read(call, Call.THREADS)
+    state = builder.let("call", POINTER, code.read(pool, Pool.RELEASE, POINTER))
     saved = code.floating_point()
     code.set_floating_point(None)
-    _bind(code, call, array_data)
-    pool, steps, status = (code.read(call, word, POINTER) for word in (Call.POOL, Call.STEPS, Call.STATUS))
+    _bind(code, call, objects, count, array_data)
     builder.store(builder.index(0), status, 0)
     began, lock = code.clock(), code.at(pool, Pool.LOCK)
 
@@ -156,12 +166,19 @@ def _run(target: Target, array_data: int) -> Function:
     builder.store(ended, call, Call.ENDED)
     builder.store(ended - began, call, Call.TOOK)
     code.set_floating_point(saved)
-    return builder.function(builder.load(status, 0, INDEX))
+    builder.let("call", None, code.read(pool, Pool.ACQUIRE, POINTER), state)
+    answer = code.read(pool, Pool.ANSWER, POINTER)
+    return builder.function(builder.let("call", POINTER, answer, builder.load(status, 0, INDEX)))
 
 
-def _bind(code: _Code, call: Value, array_data: int) -> None:
+def _bind(code: _Code, call: Value, objects: Value, count: Value, array_data: int) -> None:
     """Writes the addresses of the caller's arrays where the kernels look for them."""
     bindings, arrays = code.read(call, Call.BINDINGS, POINTER), code.read(call, Call.ARRAYS, POINTER)
+
+    def given(number: Value) -> None:
+        code.builder.store(code.read(objects, number), code.at(arrays, number - 1), 0)
+
+    code.builder.loop(1, count, 1, given)
 
     def bind(number: Value) -> None:
         row = code.at(bindings, number * ROW)

@@ -17,6 +17,7 @@ import numpy as np
 
 from wimmel.compiler.program import Program
 from wimmel.compiler.steps import Buffer, Schedule
+from wimmel.runtime.native.driver import Call
 from wimmel.runtime.native.memory import aligned
 from wimmel.runtime.native.pool import Workers
 from wimmel.runtime.native.tables import FIXED, table_of
@@ -74,7 +75,8 @@ def _run_once(
     table = table_of(steps, kernels, locations, 0, workers.address)
     words = aligned(table.words.nbytes).view(np.int64)
     table.place(words, 0)
-    refused = workers.run(words.ctypes.data, threads)
+    words[Call.THREADS] = threads
+    refused = workers.run(words)
     for buffer in buffers:
         if buffer in known and memory[buffer].tobytes() != known[buffer].tobytes():
             raise RuntimeError(f"a kernel wrote to the {buffer.role} {buffer.name!r}")

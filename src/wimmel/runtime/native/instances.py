@@ -3,7 +3,6 @@ that is kept in the process stays within bounds."""
 
 from __future__ import annotations
 
-import ctypes
 import os
 import threading
 from contextlib import suppress
@@ -13,6 +12,7 @@ from weakref import WeakSet
 
 import numpy as np
 
+from wimmel.runtime.native.driver import Call
 from wimmel.runtime.native.memory import aligned
 from wimmel.runtime.native.tables import Table
 from wimmel.runtime.native.threads import MOST_THREADS
@@ -28,12 +28,13 @@ class Instance:
     Attributes
     ----------
     words, memory : int64 array and the same as a memoryview
-        The table. ``call`` is its address, as the driver takes it, and ``arrays`` where, in bytes, the table's arrays
-        begin.
+        The table; ``arrays`` is where, in bytes, its arrays begin.
     arena : byte array
         Scratch memory, with what each thread has for itself behind it; ``size`` bytes.
-    threads : int
+    most_threads : int
         How many threads it will do for.
+    threads : int
+        How many the next call has.
     prepared : int
         The number of the preparations it is bound to.
     used : int
@@ -44,9 +45,9 @@ class Instance:
     memory: memoryview
     arena: np.ndarray
     size: int
-    call: ctypes.c_void_p
     arrays: int
-    threads: int
+    most_threads: int
+    threads: int = 0
     prepared: int = -1
     used: int = 0
 
@@ -69,12 +70,14 @@ class Instances:
             _all.add(self)
 
     def take(self, threads: int) -> Instance:
-        """One that nobody uses and that will do for so many threads."""
+        """One that nobody uses, for a call with so many threads."""
         try:
             instance = self.idle.pop()
         except IndexError:
             return self.new(threads)
-        return instance if instance.threads >= threads else self.new(threads)
+        if instance.threads == threads:
+            return instance
+        return _given_threads(instance, threads) if instance.most_threads >= threads else self.new(threads)
 
     def give(self, instance: Instance) -> None:
         """Back, after the call."""
@@ -91,9 +94,13 @@ class Instances:
         _make_room(size)
         words, arena = aligned(self._table.words.nbytes).view(np.int64), aligned(size)
         self._table.place(words, arena.ctypes.data)
-        threads = threads if self._thread_bytes else MOST_THREADS
-        call = ctypes.c_void_p(words.ctypes.data)
-        return Instance(words, words.data, arena, size, call, 8 * self._table.arrays, threads)
+        most = threads if self._thread_bytes else MOST_THREADS
+        return _given_threads(Instance(words, words.data, arena, size, 8 * self._table.arrays, most), threads)
+
+
+def _given_threads(instance: Instance, threads: int) -> Instance:
+    instance.words[Call.THREADS] = instance.threads = threads
+    return instance
 
 
 def _make_room(size: int) -> None:

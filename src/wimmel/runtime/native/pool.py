@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache
-from typing import TypeAlias
 
 import numpy as np
 
 from wimmel.compiler.objects import load_functions
-from wimmel.compiler.targets import NativeUnavailable, Target, host
+from wimmel.compiler.targets import Target, host
 from wimmel.runtime.native.driver import LINE, Pool, Slot, functions
+from wimmel.runtime.native.interpreter import array_data, builtin, lock_functions, number_function
 from wimmel.runtime.native.memory import aligned
 from wimmel.runtime.native.systems import NOTHING, system_of
 from wimmel.runtime.native.threads import MOST_THREADS
@@ -25,25 +24,22 @@ SPIN_SECONDS = 50e-6
 """How long who waits looks on before it sleeps: longer than most serial steps, too short for a neighbour to suffer."""
 
 
-_Run: TypeAlias = "Callable[[int | ctypes.c_void_p, int | ctypes.c_int64], int]"
-
-
 class Workers:
     """The driver, loaded, with the memory and the threads that all programs of the process share.
 
     Attributes
     ----------
     run : callable
-        ``run(call, threads)``: the driver's, without the interpreter's lock.
+        ``run(words, *arrays)``: the driver's, which the interpreter's lock is free during.
     address : int
         Of the pool.
     """
 
     def __init__(self, target: Target) -> None:
         self._system = system_of(target.triple)
-        addresses = load_functions(functions(target, _array_data()), target)
+        addresses = load_functions(functions(target, array_data()), target)
         number, pointer = ctypes.c_int64, ctypes.c_void_p
-        self.run: _Run = ctypes.CFUNCTYPE(number, pointer, number)(addresses["run"])
+        self.run: Callable[..., int] = builtin("run", addresses["run"])
         self._stop = ctypes.CFUNCTYPE(None, pointer, number)(addresses["stop"])
         self._clock = ctypes.CFUNCTYPE(number)(addresses["clock"])
         self._work = addresses["work"]
@@ -98,6 +94,8 @@ class Workers:
         self._memory[:] = 0
         self._memory[Pool.PROCESSORS] = _processors()
         self._memory[Pool.SLEEP], self._memory[Pool.WAKE] = self._system.functions()
+        self._memory[Pool.RELEASE], self._memory[Pool.ACQUIRE] = lock_functions()
+        self._memory[Pool.ANSWER] = number_function()
 
     def _now(self) -> tuple[int, int]:
         return self._clock(), time.perf_counter_ns()
@@ -161,17 +159,6 @@ def _renew_lock() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock)
-
-
-@cache
-def _array_data() -> int:
-    """Where in an array object the address of its elements is: the first field after the object's head, in NumPy's C
-    interface."""
-    offset = object.__basicsize__
-    for array in (np.arange(7), np.zeros((3, 5), np.float32)[1:, 2:], np.zeros(())):
-        if ctypes.c_void_p.from_address(id(array) + offset).value != array.ctypes.data:
-            raise NativeUnavailable("this Python keeps its objects in another way than machine code expects")
-    return offset
 
 
 def _processors() -> int:

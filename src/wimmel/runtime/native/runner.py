@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import struct
 import threading
@@ -30,9 +29,6 @@ from wimmel.runtime.native.threads import get_num_threads
 
 C_ORDER_AND_ALIGNED = 0x101
 """The two of NumPy's flags that machine code relies on."""
-
-ONE = ctypes.c_int64(1)
-"""A number of threads as the driver takes it: so it need not be converted."""
 
 
 class Refused(Exception):
@@ -68,7 +64,7 @@ class NativeRunner:
         dtypes = [np.dtype(buffer.dtype) for buffer in program.outputs]
         self._outputs = list(zip(program.output_shapes, dtypes, strict=True))
 
-        # the arrays of a table: first those that are new at every call, so that one write binds them
+        # the arrays of a table: first those that are new at every call, which a call is given
         new = [*(program.inputs[place] for place, *_ in self._changing), *program.outputs]
         old = [program.inputs[place] for place in stable]
         self._constants = {
@@ -76,7 +72,6 @@ class NativeRunner:
         }
         self._locations = self._located(new, old)
         self._new_count, self._array_count = len(new), len(new) + 1 + len(old)
-        self._bind_new = struct.Struct(f"{len(new)}q").pack_into
         self._bind_old = struct.Struct(f"{1 + len(old)}q").pack_into
         self._instances = self._instances_of(program.steps, program.arena, program.arena_bytes)
 
@@ -124,8 +119,8 @@ class NativeRunner:
 
         threads = self._threads()
         instance = self._instances.take(threads)
-        self._bind(instance, prepared, arrays + outputs)
-        refused = self._workers.run(instance.call, threads)
+        self._bind_prepared(instance, prepared)
+        refused = self._workers.run(instance.words, *arrays, *outputs)
         self._instances.give(instance)
         if refused:
             raise Refused
@@ -142,8 +137,8 @@ class NativeRunner:
         ((place, _, dtype),), ((shape, kind),) = self._changing, self._outputs
         if place != 0:
             return None
-        number, one = self._prepare(values).number, ONE if self._most_tasks == 1 else None
-        take, give, run, bind = self._instances.take, self._instances.give, self._workers.run, self._bind_new
+        number, one_task = self._prepare(values).number, self._most_tasks == 1
+        take, give, run = self._instances.take, self._instances.give, self._workers.run
         empty, needed = np.empty, C_ORDER_AND_ALIGNED
 
         def call(array: np.ndarray) -> np.ndarray | None:
@@ -153,13 +148,10 @@ class NativeRunner:
             if array.flags.num & needed != needed:
                 array = np.require(array, dtype, ["C", "A"])
             result = empty(shape, kind)
-            threads = 1 if one else self._threads()
-            instance = take(threads)
-            bind(instance.memory, instance.arrays, id(array), id(result))
+            instance = take(1 if one_task else self._threads())
             if instance.prepared != number:
-                self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
-                instance.prepared = number
-            refused = run(instance.call, one or threads)
+                self._bind_prepared(instance, prepared)
+            refused = run(instance.words, array, result)
             give(instance)
             return None if refused else result
 
@@ -172,10 +164,10 @@ class NativeRunner:
         outputs = [np.empty(shape, dtype) for shape, dtype in self._outputs]
         steps, threads = self.program.steps, self._threads()
         instance = self._instances.new(threads)
-        self._bind(instance, self._prepare(values), arrays + outputs)
+        self._bind_prepared(instance, self._prepare(values))
         words, first = instance.words, int(instance.words[Call.STEPS])
         words[Call.STEP_COUNT] = 0
-        self._workers.run(instance.call, threads)
+        self._workers.run(words, *arrays, *outputs)
         words[Call.STEP_COUNT], words[Call.BINDING_COUNT] = 1, 0
         numbers = [number for number, _ in turn_by_turn(steps)]
         least = [float("inf")] * len(steps)
@@ -184,7 +176,7 @@ class NativeRunner:
             for row, number in enumerate(numbers):
                 words[Call.STEPS] = first + 8 * ROW * row
                 start = time.perf_counter()
-                self._workers.run(instance.call, threads)
+                self._workers.run(words)
                 seconds[number] += time.perf_counter() - start
             least = list(map(min, least, seconds))
         return [(step.label, took) for step, took in zip(steps, least, strict=True)]
@@ -202,13 +194,12 @@ class NativeRunner:
             self._workers.provide(threads - 1)
         return threads
 
-    def _bind(self, instance: Instance, prepared: _Prepared, new: list[np.ndarray]) -> None:
-        self._bind_new(instance.memory, instance.arrays, *map(id, new))
+    def _bind_prepared(self, instance: Instance, prepared: _Prepared) -> None:
         if instance.prepared != prepared.number:
-            self._bind_prepared(instance, prepared.arrays, prepared.kept.memory)
+            self._bind_kept(instance, prepared.arrays, prepared.kept.memory)
             instance.prepared = prepared.number
 
-    def _bind_prepared(self, instance: Instance, arrays: list[np.ndarray], kept: np.ndarray) -> None:
+    def _bind_kept(self, instance: Instance, arrays: list[np.ndarray], kept: np.ndarray) -> None:
         self._bind_old(instance.memory, instance.arrays + 8 * self._new_count, id(kept), *map(id, arrays))
 
     def _destinations(
@@ -270,9 +261,9 @@ class NativeRunner:
         if steps:
             threads = min(get_num_threads(), max(step.tasks for step in steps))
             instance = self._instances_of(steps, program.passing, program.passing_bytes).new(threads)
-            self._bind_prepared(instance, arrays, kept)
+            self._bind_kept(instance, arrays, kept)
             self._workers.provide(threads - 1)
-            if self._workers.run(instance.call, threads):
+            if self._workers.run(instance.words):
                 raise Refused
         return kept
 
