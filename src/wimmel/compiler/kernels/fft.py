@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.fft_costs import of_tile, padding_of_gradient, steps_of, zeros_of
 from wimmel.compiler.kernels.fft_products import plan_products
-from wimmel.compiler.kernels.fft_tiles import Tile, Tiles
+from wimmel.compiler.kernels.fft_tiles import Part, Tile, Tiles
 from wimmel.compiler.kernels.loops import lanes_of, move_along, over_columns
 from wimmel.compiler.kernels.windows import LINE_BYTES, beyond_caches
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -46,6 +46,8 @@ class FourierSchedule:
     tile : Tile
     step : (int, int)
         Rows and columns from tile to tile, so many as one has results. Filters have one tile each.
+    filled, needed : Part
+        Of a tile: where there may be a picture, and where results may be, those shifted to the right as it is.
     move : str
         How the pictures move along their columns, as `move_along` has it.
     chain : Chain
@@ -57,6 +59,8 @@ class FourierSchedule:
     part: str
     tile: Tile
     step: tuple[int, int]
+    filled: Part
+    needed: Part
     move: str = "next"
     chain: Chain = NOTHING
     results: tuple[str, ...] = ()
@@ -111,14 +115,21 @@ def plan_fft(
     count = pictures * math.prod(tiles)
     lanes = tile.lanes(target)
     pixel = 2 * lanes
-    epilogue = FourierSchedule(
-        "", tile, step, move_along(x.strides[3]), chain,
-        tuple("far" if place.strides[3] not in (0, 1) else "next" for place in results),
-        tuple(move_along(place.strides[3]) for place in operands),
-    )  # fmt: skip
     shift = -padding[1][0] % lanes  # so that what is not zero begins with a vector, if there is room
     if tiles[1] > 1 or shift + max(width, padding[1][0] + x.shape[3]) > tile.width:
         shift = 0
+    rows, columns = (
+        _placed(front + by, size, whole) if number == 1 else (0, whole)
+        for (front, _), by, size, whole, number in zip(
+            padding, (0, shift), x.shape[2:], (tile.height, tile.width), tiles, strict=True
+        )
+    )
+    needed = Part((0, min(step[0], height)), (0, shift + min(step[1], width)))
+    epilogue = FourierSchedule(
+        "", tile, step, Part(rows, columns), needed, move_along(x.strides[3]), chain,
+        tuple("far" if place.strides[3] not in (0, 1) else "next" for place in results),
+        tuple(move_along(place.strides[3]) for place in operands),
+    )  # fmt: skip
     cut = [*x.shape[2:], -padding[0][0], -padding[1][0] - shift, *x.strides]
     views = [height, width, shift, *(stride for place in (*results, *operands) for stride in place.strides)]
 
@@ -142,8 +153,8 @@ def plan_fft(
         for pitch, name in zip(pitches, ("spectra of weights", "spectra", "products"), strict=True)
     )
     steps = [_weights(weight, factors, channels * pixel, pixel, pitches[0], tile, target, label)]
-    forward = FourierSchedule("forward", tile, step, epilogue.move)
-    inverse = replace(epilogue, part="inverse", move="next")
+    forward = FourierSchedule("forward", tile, step, epilogue.filled, tile.whole, epilogue.move)
+    inverse = replace(epilogue, part="inverse", filled=tile.whole, move="next")
     for first in range(0, count, chunk):
         here = min(chunk, count - first)
         numbers = [first, channels, *tiles, *cut, channels * pixel, pixel, pitches[1], 0, 0, 0, 0, 0]
@@ -202,6 +213,11 @@ def plan_fft_input_gradient(
     return plan_fft(g, turned, results, chain, operands, wider, tile, target, label)
 
 
+def _placed(begin: int, size: int, whole: int) -> tuple[int, int]:
+    """Where in a tile of that size a picture lies that begins there: from one to another."""
+    return min(max(begin, 0), whole), min(max(begin + size, 0), whole)
+
+
 def _odd(number: int, pixel: int) -> int:
     """A number of elements from point to point that is no multiple of a power of two, which caches do not like."""
     return number + pixel if number // pixel % 2 == 0 else number
@@ -221,7 +237,8 @@ def _weights(
 ) -> Step:
     """The spectra of the filters, each as a picture that fits into one tile."""
     outputs, channels, *taps = weight.shape
-    schedule = FourierSchedule("weights", tile, (0, 0), move_along(weight.strides[3]))
+    filled = Part((0, taps[0]), (0, taps[1]))
+    schedule = FourierSchedule("weights", tile, (0, 0), filled, tile.whole, move_along(weight.strides[3]))
     numbers = [0, channels, 1, 1, *taps, 0, 0, *weight.strides, by_output, by_channel, pitch, 0, 0, 0, 0, 0]
     return _step(schedule, weight, factors, [], [factors], outputs * channels, numbers, target, f"transform {label}")
 
@@ -274,7 +291,7 @@ class _Fourier:
         *self.shares, self.height, self.width, self.shift = words[18:23]
         strides = [words[23 + 4 * view : 27 + 4 * view] for view in range(count)]
         scratch = builder.offset(scratch, thread * of_thread, "f32")
-        self.tiles = Tiles(builder, self.target, schedule.tile, scratch)
+        self.tiles = Tiles(builder, self.target, schedule.tile, scratch, schedule.filled, schedule.needed)
         self.x_lanes = lanes_of(builder, schedule.move, self.x_strides[3], self.tiles.lanes)
         self.views = [
             (pointer, by, lanes_of(builder, move, by[3], self.wide), type_)

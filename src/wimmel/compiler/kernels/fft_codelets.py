@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from typing import TypeAlias
 
 from wimmel.compiler.language import POINTER, Builder, Number, Type, Value
@@ -93,11 +94,18 @@ def transform(size: int, turn: Fraction, registers: int) -> Transform:
 @dataclass(frozen=True)
 class Points:
     """Where the points of a transform lie: vectors of real parts, ``step`` elements from point to point, and as far as
-    ``gap`` from them the imaginary parts."""
+    ``gap`` from them the imaginary parts. If ranges of points are given, ``real`` and ``imaginary``, those parts alone
+    are in memory: others are zero when they are read, and are not written."""
 
     pointer: Value
     step: Number
     gap: Number
+    real: range | None = None
+    imaginary: range | None = None
+
+    def bounds(self) -> list[int]:
+        """Points from which on others are given than before."""
+        return [bound for part in (self.real, self.imaginary) if part is not None for bound in (part.start, part.stop)]
 
 
 @dataclass(frozen=True)
@@ -134,34 +142,35 @@ class Stages:
         return Stages(builder, target, transform, lanes, table)
 
     def forward(self, number: int, source: Points, result: Points, change: Change | None = None) -> None:
-        """One stage; of the last, results may be changed before they are stored."""
+        """One stage; of the last, results may be changed before they are stored. All are stored."""
 
-        def body(block: Number, start: Number, offsets: Sequence[int]) -> None:
-            values = self.split(number, block, self._load(source, start, offsets))
+        def body(block: Number, start: Number, offsets: Sequence[int], like: int) -> None:
+            values = self.split(number, block, self._load(source, start, offsets, like))
             if change is not None:
                 values = [change(start, offset, value) for offset, value in zip(offsets, values, strict=True)]
-            self._store(result, start, offsets, values)
+            self._store(result, start, offsets, values, like)
 
-        self._over(number, body)
+        self._over(number, body, source.bounds())
 
     def inverse(self, number: int, source: Points, result: Points) -> None:
-        """One stage backwards; all together give size times the coefficients."""
+        """One stage backwards; all together give size times the coefficients. All are read."""
 
-        def body(block: Number, start: Number, offsets: Sequence[int]) -> None:
-            self._store(result, start, offsets, self.joined(number, block, self._load(source, start, offsets)))
+        def body(block: Number, start: Number, offsets: Sequence[int], like: int) -> None:
+            values = self.joined(number, block, self._load(source, start, offsets, like))
+            self._store(result, start, offsets, values, like)
 
-        self._over(number, body)
+        self._over(number, body, result.bounds())
 
     def there_and_back(self, source: Points, result: Points, change: Change) -> None:
         """The last stage, a change of what it gives, and the last stage backwards."""
         last = len(self.transform.radices) - 1
 
-        def body(block: Number, start: Number, offsets: Sequence[int]) -> None:
-            values = self.split(last, block, self._load(source, start, offsets))
+        def body(block: Number, start: Number, offsets: Sequence[int], like: int) -> None:
+            values = self.split(last, block, self._load(source, start, offsets, like))
             values = [change(start, offset, value) for offset, value in zip(offsets, values, strict=True)]
-            self._store(result, start, offsets, self.joined(last, block, values))
+            self._store(result, start, offsets, self.joined(last, block, values), like)
 
-        self._over(last, body)
+        self._over(last, body, [*source.bounds(), *result.bounds()])
 
     def split(self, number: int, block: Number, values: list[Complex]) -> list[Complex]:
         """The coefficients of a polynomial that are a radix'th of its size apart, as those of the polynomials it is
@@ -182,44 +191,56 @@ class Stages:
         ]
         return [sums[0], *(turned or sums[1:])]
 
-    def _over(self, number: int, body: Callable[[Number, Number, Sequence[int]], None]) -> None:
-        """``body(polynomial, first point, distances of the points from it)`` for all points of a stage."""
+    def _over(
+        self, number: int, body: Callable[[Number, Number, Sequence[int], int], None], bounds: Sequence[int]
+    ) -> None:
+        """``body(polynomial, first point, distances of the points from it, a first point like it)`` for all points of a
+        stage. What is alike has all its points on the same sides of the bounds, which only a first stage may have."""
         points, radix = self.transform.points(number), self.transform.radices[number]
         apart = points // radix
         offsets = [apart * k for k in range(radix)]
+        blocks = self.transform.size // points
+        assert blocks == 1 or not bounds
+        changes = sorted({bound - offset for bound in bounds for offset in offsets if 0 < bound - offset < apart})
 
         def block(number: Number) -> None:
-            if apart == 1:
-                body(number, number * points, offsets)
-            else:
-                self.builder.loop(0, apart, 1, lambda inner: body(number, number * points + inner, offsets))
+            for begin, end in pairwise([0, *changes, apart]):
+                if end - begin == 1:
+                    body(number, number * points + begin, offsets, begin)
+                else:
+                    self.builder.loop(
+                        begin, end, 1, lambda inner, like=begin: body(number, number * points + inner, offsets, like)
+                    )
 
-        blocks = self.transform.size // points
         if blocks == 1:
             block(0)
         else:
             self.builder.loop(0, blocks, 1, block)
 
-    def _load(self, source: Points, start: Number, offsets: Sequence[int]) -> list[Complex]:
+    def _load(self, source: Points, start: Number, offsets: Sequence[int], like: int) -> list[Complex]:
         builder, vector = self.builder, Type("f32", self.lanes)
         builder.fence()  # otherwise loads of several codelets come first, and there are not registers enough
         real = builder.offset(source.pointer, start * source.step, "f32")
         imaginary = builder.offset(real, source.gap, "f32")
-        return [
-            (
-                builder.load(real, offset * source.step, vector),
-                builder.load(imaginary, offset * source.step, vector),
-            )
-            for offset in offsets
-        ]
 
-    def _store(self, result: Points, start: Number, offsets: Sequence[int], values: Sequence[Complex]) -> None:
+        def part(pointer: Value, offset: int, given: range | None) -> Value:
+            if given is not None and like + offset not in given:
+                return builder.constant(vector, 0.0)
+            return builder.load(pointer, offset * source.step, vector)
+
+        return [(part(real, offset, source.real), part(imaginary, offset, source.imaginary)) for offset in offsets]
+
+    def _store(
+        self, result: Points, start: Number, offsets: Sequence[int], values: Sequence[Complex], like: int
+    ) -> None:
         builder = self.builder
         real = builder.offset(result.pointer, start * result.step, "f32")
         imaginary = builder.offset(real, result.gap, "f32")
         for offset, value in zip(offsets, values, strict=True):
-            builder.store(value[0], real, offset * result.step)
-            builder.store(value[1], imaginary, offset * result.step)
+            parts = ((value[0], real, result.real), (value[1], imaginary, result.imaginary))
+            for part, pointer, given in parts:
+                if given is None or like + offset in given:
+                    builder.store(part, pointer, offset * result.step)
 
     def _factors(self, number: int, block: Number) -> list[Complex]:
         """Powers of the polynomial's rho, from the first on; none where all are one."""

@@ -19,6 +19,14 @@ Crop = tuple[Number, Number, Number, Number]
 
 
 @dataclass(frozen=True)
+class Part:
+    """Of a tile: rows and columns from one to another, those not included."""
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+@dataclass(frozen=True)
 class Tile:
     """Rows and columns of a tile.
 
@@ -39,6 +47,10 @@ class Tile:
         return transform(self.width, Fraction(0), target.registers)
 
     @property
+    def whole(self) -> Part:
+        return Part((0, self.height), (0, self.width))
+
+    @property
     def elements(self) -> int:
         """Of the tile, and of its spectrum."""
         return self.height * self.width
@@ -57,9 +69,12 @@ class Tile:
 
 
 class Tiles:
-    """Writes transforms of tiles; the scratch memory is that of one thread."""
+    """Writes transforms of tiles; the scratch memory is that of one thread. Outside of what is ``filled`` all is zero,
+    outside of what is ``needed`` nothing is written in the end."""
 
-    def __init__(self, builder: Builder, target: Target, tile: Tile, scratch: Value) -> None:
+    def __init__(
+        self, builder: Builder, target: Target, tile: Tile, scratch: Value, filled: Part, needed: Part
+    ) -> None:
         self.builder = builder
         self.target = target
         self.tile = tile
@@ -72,10 +87,11 @@ class Tiles:
         self.group = builder.offset(scratch, tile.height * self.pitch, "f32")
         self.spectrum = builder.offset(self.group, tile.height * self.lanes, "f32")
         self.groups = tile.height // 2 // self.lanes
+        self.filled, self.needed = filled, needed
 
     # cutting out
 
-    def filled(self, crop: Crop) -> tuple[Number, Number]:
+    def there(self, crop: Crop) -> tuple[Number, Number]:
         """The vectors of columns in which there is a picture: the first column, and the last one + 1."""
         builder, lanes, width = self.builder, self.lanes, self.tile.width
         _, left, _, columns = crop
@@ -84,18 +100,18 @@ class Tiles:
         return begin // lanes * lanes, (end + (lanes - 1)) // lanes * lanes
 
     def cut(self, source: Value, row: Value, lanes: Lanes, crop: Crop) -> None:
-        """The filled columns of the tile whose first element is ``crop``'s, zero where there is no picture. The pointer
-        is to the picture's first element, rows lie ``row`` elements apart."""
+        """The filled rows of the tile whose first element is ``crop``'s, in the columns that are there, zero where
+        there is no picture. The pointer is to the picture's first element, rows lie ``row`` elements apart."""
         builder = self.builder
-        top, left, rows, columns = crop
-        begin, end = self.filled(crop)
+        top, left, height, columns = crop
+        begin, end = self.there(crop)
         inside = builder.compare("ge", left, 0) & builder.compare("le", left + self.tile.width, columns)
         zero = builder.constant(self.vector, 0.0)
 
         def line(number: Value) -> None:
             place = builder.offset(self.picture, number * self.pitch, "f32")
             there = builder.offset(source, (top + number) * row, "f32")
-            exists = builder.compare("ge", top + number, 0) & builder.compare("lt", top + number, rows)
+            exists = builder.compare("ge", top + number, 0) & builder.compare("lt", top + number, height)
 
             def copied(masked: bool) -> None:
                 def vector(column: Value) -> None:
@@ -112,7 +128,7 @@ class Tiles:
                 exists, lambda: _none(builder.when(inside, lambda: copied(False), lambda: copied(True))), empty
             )
 
-        builder.loop(0, self.tile.height, 1, line)
+        builder.loop(*self.filled.rows, 1, line)
 
     def _inside(self, first: Number, size: Number) -> Value:
         """Which of the lanes from the first on are at least 0 and below the size."""
@@ -129,14 +145,14 @@ class Tiles:
     # transforms
 
     def forward_columns(self, crop: Crop) -> None:
-        """From the filled columns of the tile to groups of the spectrum, whose rows are yet to be transformed."""
+        """From the tile to groups of the spectrum, whose rows are yet to be transformed; in the filled columns."""
         builder, lanes = self.builder, self.lanes
-        begin, end = self.filled(crop)
+        begin, end = self.there(crop)
         last = len(self.columns.transform.radices) - 1
         group = self._group()
 
         def columns(first: Value) -> None:
-            tile = Points(builder.offset(self.picture, first, "f32"), self.pitch, self.tile.height // 2 * self.pitch)
+            tile = self._tile(first, self.filled)
             for stage in range(last + 1):
                 self.columns.forward(stage, group if stage else tile, group)
             self._turned(first, to_spectrum=True)
@@ -144,7 +160,8 @@ class Tiles:
         def nothing(group: Value) -> None:
             there = self._row(group).pointer
             zero = builder.constant(self.vector, 0.0)
-            for first, last in ((0, begin), (end, self.tile.width)):
+            filled = self._vectors(self.filled)
+            for first, last in ((filled.start, begin), (end, filled.stop)):
                 builder.loop(
                     first * (2 * lanes), last * (2 * lanes), lanes, lambda place: builder.store(zero, there, place)
                 )
@@ -153,12 +170,13 @@ class Tiles:
         builder.loop(0, self.groups, 1, nothing)
 
     def inverse_columns(self, columns: Number) -> None:
-        """From the groups of the spectrum, whose rows are transformed back, to so many columns of the tile at least."""
+        """From the groups of the spectrum, whose rows are transformed back, to what is needed of the tile, so many
+        columns at least."""
         last = len(self.columns.transform.radices) - 1
         group = self._group()
 
         def some(first: Value) -> None:
-            tile = Points(builder.offset(self.picture, first, "f32"), self.pitch, self.tile.height // 2 * self.pitch)
+            tile = self._tile(first, self.needed)
             self._turned(first, to_spectrum=False)
             for stage in reversed(range(last + 1)):
                 self.columns.inverse(stage, group, group if stage else tile)
@@ -179,8 +197,9 @@ class Tiles:
             own = self._row(number)
             there = builder.offset(result, number * self.tile.width * step, "f32")
             for stage in range(last):
-                self.rows.forward(stage, own, own)
-            self.rows.forward(last, own, Points(there, step, self.lanes), change if as_factors else None)
+                self.rows.forward(stage, own if stage else self._row(number, self.filled), own)
+            source = own if last else self._row(number, self.filled)
+            self.rows.forward(last, source, Points(there, step, self.lanes), change if as_factors else None)
 
         builder.loop(0, self.groups, 1, group)
 
@@ -191,9 +210,9 @@ class Tiles:
         def group(number: Number) -> None:
             own = self._row(number)
             there = builder.offset(source, number * self.tile.width * step, "f32")
-            self.rows.inverse(last, Points(there, step, self.lanes), own)
+            self.rows.inverse(last, Points(there, step, self.lanes), own if last else self._row(number, self.needed))
             for stage in reversed(range(last)):
-                self.rows.inverse(stage, own, own)
+                self.rows.inverse(stage, own, own if stage else self._row(number, self.needed))
 
         builder = self.builder
         builder.loop(0, self.groups, 1, group)
@@ -217,22 +236,36 @@ class Tiles:
                 )
                 return product(builder, self.target, value, factor)
 
+            filled, needed = self._row(number, self.filled), self._row(number, self.needed)
             for stage in range(last):
-                self.rows.forward(stage, own, own)
-            self.rows.there_and_back(own, own, change)
+                self.rows.forward(stage, own if stage else filled, own)
+            self.rows.there_and_back(own if last else filled, own if last else needed, change)
             for stage in reversed(range(last)):
-                self.rows.inverse(stage, own, own)
+                self.rows.inverse(stage, own, own if stage else needed)
 
         builder = self.builder
         builder.loop(0, self.groups, 1, group)
+
+    def _tile(self, column: Value, part: Part) -> Points:
+        """Of columns of the tile, of which only some rows are there: the upper half are the real parts."""
+        there, half = self.builder.offset(self.picture, column, "f32"), self.tile.height // 2
+        real, imaginary = range(*part.rows), range(part.rows[0] - half, part.rows[1] - half)
+        return Points(there, self.pitch, half * self.pitch, real, imaginary)
 
     def _group(self) -> Points:
         """Of columns, as many as lanes."""
         return Points(self.group, 2 * self.lanes, self.lanes)
 
-    def _row(self, group: Number) -> Points:
+    def _row(self, group: Number, part: Part | None = None) -> Points:
+        """Of a group of the spectrum, of which only some columns may be there."""
         there = self.builder.offset(self.spectrum, group * (self.tile.width * 2 * self.lanes), "f32")
-        return Points(there, 2 * self.lanes, self.lanes)
+        columns = None if part is None else self._vectors(part)
+        return Points(there, 2 * self.lanes, self.lanes, columns, columns)
+
+    def _vectors(self, part: Part) -> range:
+        """The columns of all vectors that a part touches."""
+        begin, end = part.columns
+        return range(begin // self.lanes * self.lanes, -(-end // self.lanes) * self.lanes)
 
     def _turned(self, column: Value, to_spectrum: bool) -> None:
         """A group of columns to its place in the spectrum, or back: lanes become rows."""
