@@ -78,6 +78,8 @@ class Module:
     array([2., 2.])
     """
 
+    _inference: Compiled | None = None
+
     def forward(self, *inputs: Any, **named: Any) -> Any:
         """What the module computes; written with wimmel's functions and called through `net(...)`."""
         raise TypeError(f"{type(self).__name__} has no forward method; define forward(self, x)")
@@ -85,7 +87,7 @@ class Module:
     def __call__(
         self, *inputs: Any, training: bool | None = None, seed: Any = None, out: Any = None, **named: Any
     ) -> Any:
-        inference = self.__dict__.get("_inference")
+        inference = self._inference
         if inference is not None and len(inputs) == 1 and not (training or named) and seed is out is None:
             result = inference.at_once(inputs[0])
             if result is not None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy import ndarray
 
 from wimmel.graph import CHANGES, Graph, Tensor, Trace, active_recording, flatten, trace, unflatten
 from wimmel.graph.structure import LEAF
@@ -100,7 +101,7 @@ class Compiled:
     def at_once(self, array: Any) -> np.ndarray | None:
         """The result for one array, where an earlier call paved the way and nothing has changed since; None if that is
         not so, for what is no array, and while a function is recorded."""
-        if type(array) is not np.ndarray or active_recording() is not None:
+        if type(array) is not ndarray or active_recording() is not None:
             return None
         shortcut = self._shortcuts.get((array.shape, array.dtype, self.precision or get_precision()))
         return shortcut.run(array) if shortcut is not None and shortcut.changes == CHANGES.count else None

@@ -7,7 +7,6 @@ import os
 import threading
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import count
 from weakref import WeakSet
 
 import numpy as np
@@ -37,8 +36,6 @@ class Instance:
         How many the next call has.
     prepared : int
         The number of the preparations it is bound to.
-    used : int
-        When it was used last: the later, the larger.
     """
 
     words: np.ndarray
@@ -49,7 +46,6 @@ class Instance:
     most_threads: int
     threads: int = 0
     prepared: int = -1
-    used: int = 0
 
 
 class Instances:
@@ -81,12 +77,10 @@ class Instances:
 
     def give(self, instance: Instance) -> None:
         """Back, after the call."""
-        instance.used = next(_clock)
-        idle = self.idle
-        idle.append(instance)
-        while len(idle) > 1 and len(idle) * instance.size > KEPT_BYTES:
+        self.idle.append(instance)
+        while len(self.idle) > 1 and len(self.idle) * instance.size > KEPT_BYTES:
             with suppress(IndexError):  # others may be at it too
-                idle.pop(0)
+                self.idle.pop(0)
 
     def new(self, threads: int) -> Instance:
         """One made now; others in the process that have not been used for longest may go for it."""
@@ -108,7 +102,7 @@ def _make_room(size: int) -> None:
     with _lock:
         found = [(instance, owner) for owner in _all for instance in owner.idle]
         excess = size + sum(instance.size for instance, _ in found) - KEPT_BYTES
-        for instance, owner in sorted(found, key=lambda pair: pair[0].used):
+        for instance, owner in sorted(found, key=lambda pair: pair[0].words[Call.ENDED]):
             if excess <= 0:
                 break
             with suppress(ValueError):  # taken by a call in the meantime
@@ -116,7 +110,6 @@ def _make_room(size: int) -> None:
                 excess -= instance.size
 
 
-_clock = count()
 _all: WeakSet[Instances] = WeakSet()
 _lock = threading.RLock()
 
