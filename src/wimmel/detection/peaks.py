@@ -48,10 +48,15 @@ def peaks(scores: np.ndarray, threshold: float, limit: int) -> Peaks:
     return Peaks(scores[rows, columns].astype(np.float64), places)
 
 
-def highest(scores: np.ndarray, threshold: float, limit: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns (n,) of the peaks, best first, as whole pixels; parameters as of `peaks`."""
+def highest(
+    scores: np.ndarray, threshold: float, limit: int, within: tuple[int, int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and columns (n,) of the peaks, best first, as whole pixels; parameters as of `peaks`. The others are asked
+    for in the rows from one number to another alone, where two are given."""
     around = max_pool2d(scores[np.newaxis, np.newaxis], 3, stride=1, padding=1)[0, 0]
-    rows, columns = np.nonzero((scores == around) & (scores >= threshold))
+    first, last = within or (0, len(scores))
+    rows, columns = np.nonzero((scores[first:last] == around[first:last]) & (scores[first:last] >= threshold))
+    rows += first
     best = np.argsort(-scores[rows, columns].astype(np.float64), kind="stable")[:limit]
     return rows[best], columns[best]
 

@@ -11,11 +11,12 @@ from PIL import Image
 import wimmel as wm
 from wimmel.detection import Piecewise
 from wimmel.detection.learned import pyramid
+from wimmel.detection.learned import sweep as sweeping
 from wimmel.detection.learned.calibration import Calibration
 from wimmel.detection.learned.network import network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, piece_of_level, shrunken
 from wimmel.detection.learned.settings import Settings
-from wimmel.detection.learned.sweep import centres, levels, sweep
+from wimmel.detection.learned.sweep import bands, centres, sweep
 
 AWKWARD = ((61, 83), (8, 130), (113, 7), (200, 64), (1, 1))
 
@@ -63,26 +64,26 @@ def test_tiled_scores_are_those_of_the_untiled_sweep(size, tile):
     settings, picture = small(), random_picture(*size)
     net = network(settings).initialize(3)
     field = window_size(settings)
-    for level in levels(net, settings, WholePicture(picture), tile):
+    for band in bands(net, settings, WholePicture(picture), tile):
         try:
-            whole = whole_level(picture, level.span)
+            whole = whole_level(picture, band.span)
         except ValueError:  # no pixel at all at this size
-            assert level.outputs.shape[1:] == (size[0] // level.span // 8 + 1, size[1] // level.span // 8 + 1)
+            assert band.outputs.shape[1:] == (size[0] // band.span // 8 + 1, size[1] // band.span // 8 + 1)
             continue
         rows, columns = (side // 8 + 1 for side in whole.shape[1:])
         ends = [8 * (count - 1) + side - side // 2 - have for count, side, have in
                 zip((rows, columns), field, whole.shape[1:], strict=True)]  # fmt: skip
         frame = ((0, 0), *((side // 2, max(end, 0)) for side, end in zip(field, ends, strict=True)))
         expected = net(np.pad(whole, frame)[np.newaxis])[0, :, :rows, :columns]
-        assert level.outputs.shape == (6, rows, columns)
-        np.testing.assert_allclose(level.outputs, expected, atol=1e-4)
+        assert band.outputs.shape == (6, rows, columns)
+        np.testing.assert_allclose(band.outputs, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", AWKWARD)
 def test_whether_there_is_one_is_decided_by_the_highest_score_of_any_level(size):
     settings, picture = small(), WholePicture(random_picture(*size))
     net = network(settings).initialize(3)
-    seen = list(levels(net, settings, picture))
+    seen = list(bands(net, settings, picture))
     highest = [max(level.outputs[label].max() for level in seen) for label in range(len(settings.class_names))]
     for tile in (64, 4):
         found = sweep(net, settings, picture, 0.999, 0.4, 1, tile, (Calibration(2.0, -1.0, 3, 4), None)).presence
@@ -90,6 +91,30 @@ def test_whether_there_is_one_is_decided_by_the_highest_score_of_any_level(size)
         odds = np.array([2 * found.scores[0] - 1, found.scores[1]])
         np.testing.assert_allclose(found.probabilities, 1 / (1 + np.exp(-odds)), rtol=1e-9)
         assert found.calibrated == (True, False) and found.class_names == settings.class_names
+
+
+@pytest.mark.parametrize("size", AWKWARD)
+@pytest.mark.parametrize("tile", [1, 4])
+def test_a_level_may_be_seen_band_by_band(size, tile, monkeypatch):
+    settings, picture = small(spans=(0.28125, 1.0, 1.84765625)), WholePicture(random_picture(*size))
+    net = network(settings).initialize(3)
+    monkeypatch.setattr(sweeping, "_MOST_PEAKS", 20)
+    whole = [band.outputs for band in bands(net, settings, picture, tile)]
+    together = sweep(net, settings, picture, 0.01, 0.4, 1000, tile)
+    monkeypatch.setattr(sweeping, "BAND", 1)
+    parts = list(bands(net, settings, picture, tile))
+    assert max(band.outputs.shape[1] for band in parts) <= tile
+    for outputs, span in zip(whole, settings.spans, strict=True):
+        level = [band for band in parts if band.span == span]
+        assert [band.is_last for band in level] == [False] * (len(level) - 1) + [True]
+        np.testing.assert_array_equal(np.concatenate([band.outputs for band in level], axis=1), outputs)
+    apart = sweep(net, settings, picture, 0.01, 0.4, 1000, tile)
+    assert len(apart.finds) > 0
+    for name in ("boxes", "scores", "classes"):
+        np.testing.assert_array_equal(getattr(apart.finds, name), getattr(together.finds, name))
+    np.testing.assert_array_equal(apart.windows, together.windows)
+    np.testing.assert_array_equal(apart.heat, together.heat)
+    np.testing.assert_array_equal(apart.presence.scores, together.presence.scores)
 
 
 @pytest.mark.parametrize("size", AWKWARD[:4])
@@ -109,7 +134,7 @@ def test_any_number_of_threads_gives_the_same_bits():
     swept = []
     for threads in (1, 2, 3, 40):
         with wm.num_threads(threads), wm.precision("exact"):
-            swept.append([level.outputs for level in levels(net, settings, Counted(picture), tile=8)])
+            swept.append([band.outputs for band in bands(net, settings, Counted(picture), tile=8)])
     for others in swept[1:]:
         for one, other in zip(swept[0], others, strict=True):
             np.testing.assert_array_equal(one, other)
@@ -124,7 +149,7 @@ def test_threads_that_look_at_tiles_keep_to_the_settings_of_their_caller():
         return net(tile)
 
     with wm.num_threads(2), wm.precision("exact"):
-        list(levels(watched, settings, WholePicture(picture), tile=8))
+        list(bands(watched, settings, WholePicture(picture), tile=8))
         assert wm.get_num_threads() == 2
     assert seen == {("exact", 2), ("exact", 1)}
 
@@ -139,7 +164,7 @@ def test_what_goes_wrong_in_a_tile_ends_the_sweep():
         return np.zeros((1, 6, 8, 8), np.float32)
 
     with wm.num_threads(2), pytest.raises(RuntimeError, match="no more of this"):
-        list(levels(failing, settings, WholePicture(random_picture(1000, 1000)), tile=8))
+        list(bands(failing, settings, WholePicture(random_picture(1000, 1000)), tile=8))
     assert len(asked) < 100
 
 
@@ -170,19 +195,19 @@ def test_a_score_belongs_to_the_window_around_its_centre():
     rows, columns = window_size(settings)
     net = network(settings).initialize(0)
     plain = np.full((1, 160, 180), 128, np.uint8)
-    [before] = levels(net, settings, WholePicture(plain))
+    [before] = bands(net, settings, WholePicture(plain))
     x, y = centres(settings, np.array([9]), np.array([11]))
     # the window of row 9 and column 11 changes, and only its pixels
     changed = plain.copy()
     top, left = int(y[0] - rows / 2), int(x[0] - columns / 2)
     changed[0, top : top + rows, left : left + columns] = 255
-    [after] = levels(net, settings, WholePicture(changed))
+    [after] = bands(net, settings, WholePicture(changed))
     seen = np.argwhere((before.outputs != after.outputs).any(axis=0))
     np.testing.assert_allclose(seen.min(axis=0) + seen.max(axis=0), (18, 22))
     edge = plain.copy()
     edge[0, :top] = edge[0, top + rows :] = 255
     edge[0, :, :left] = edge[0, :, left + columns :] = 255
-    [beside] = levels(net, settings, WholePicture(edge))
+    [beside] = bands(net, settings, WholePicture(edge))
     np.testing.assert_allclose(beside.outputs[:, 9, 11], before.outputs[:, 9, 11], atol=1e-6)
 
 

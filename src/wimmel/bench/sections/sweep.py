@@ -16,7 +16,7 @@ from wimmel.detection import Scene, Settings, teeming_scene
 from wimmel.detection.learned.network import OFFSETS, STRIDE, network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, level_size
 from wimmel.detection.learned.settings import settings_for
-from wimmel.detection.learned.sweep import TILE, Network, levels, seen_by, sweep
+from wimmel.detection.learned.sweep import TILE, Network, bands, seen_by, sweep
 
 SIDES = (1024, 2048)
 PIECE = 256
@@ -142,7 +142,7 @@ def _swept(case: Sweep, threads: int, net: Network, tile: int = TILE) -> Ready:
         return sweep(net, settings, picture, _THRESHOLD, _OVERLAP, _LIMIT, tile)
 
     def outcome() -> np.ndarray:
-        return _together([level.outputs for level in levels(net, settings, piece, tile)])
+        return _together([band.outputs for band in bands(net, settings, piece, tile)])
 
     return Ready(_a_megapixel(run, picture), outcome, measures=True)
 

@@ -1,7 +1,8 @@
 """The sweep: the network over a whole picture at several sizes, in tiles, and the peaks of its scores as boxes.
 
 Tiles begin at multiples of the total stride and overlap by the receptive field; beyond the picture there are zeros. So
-the scores are those of the untiled sweep, and memory is needed for a tile of each thread and the maps of scores only.
+the scores are those of the untiled sweep. Memory is needed for a tile of each thread, and for the scores of a band of
+tiles, whatever the picture's size and the objects'.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from functools import partial
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -31,16 +32,36 @@ Network = Callable[[np.ndarray], np.ndarray]
 TILE = 64
 """Windows along a side of a tile, at most."""
 
+BAND = 2**23
+"""Numbers that the network gives for a band, unless one row of tiles has more."""
+
 _STEP = 4
 _MOST_PEAKS = 1000
 _LARGEST_LOGARITHM = 3.0
 
 
-class Level(NamedTuple):
-    """What the network says about a level: outputs (classes + 4, rows, columns), and what a pixel of it spans."""
+class Band(NamedTuple):
+    """What the network says about a part of a level, from side to side.
+
+    Attributes
+    ----------
+    outputs : float32 array (classes + 4, rows, columns)
+    first : int
+        The level's row of windows that the band begins with.
+    rows : int
+        Of the whole level.
+    span : float
+        What a pixel of the level spans.
+    """
 
     outputs: np.ndarray
+    first: int
+    rows: int
     span: float
+
+    @property
+    def is_last(self) -> bool:
+        return self.first + self.outputs.shape[1] == self.rows
 
 
 class Swept(NamedTuple):
@@ -64,16 +85,21 @@ class Swept(NamedTuple):
     presence: Presence
 
 
-def levels(net: Network, settings: Settings, picture: Piecewise, tile: int = TILE) -> Iterator[Level]:
+def bands(net: Network, settings: Settings, picture: Piecewise, tile: int = TILE) -> Iterator[Band]:
     """The network's outputs for every level of the picture's pyramid; the first window is centred on the corner."""
     picture = OneAtATime(picture)
+    numbers = len(settings.class_names) + OFFSETS
     for span in settings.spans:
         rows, columns = (side // STRIDE + 1 for side in level_size(picture, span))
-        outputs = np.empty((len(settings.class_names) + OFFSETS, rows, columns), np.float32)
         tile_size = _side(rows, tile), _side(columns, tile)
-        firsts = list(product(range(0, rows, tile_size[0]), range(0, columns, tile_size[1])))
-        _share_out(partial(_look, net, settings, picture, span, outputs, tile_size), firsts)
-        yield Level(outputs, span)
+        high = max(BAND // (numbers * columns * tile_size[0]), 1) * tile_size[0]
+        for first in range(0, rows, high):
+            outputs = np.empty((numbers, min(high, rows - first), columns), np.float32)
+            corners = list(
+                product(range(first, first + outputs.shape[1], tile_size[0]), range(0, columns, tile_size[1]))
+            )
+            _share_out(partial(_look, net, settings, picture, Band(outputs, first, rows, span), tile_size), corners)
+            yield Band(outputs, first, rows, span)
 
 
 def _side(count: int, most: int) -> int:
@@ -105,14 +131,14 @@ def _look(
     net: Network,
     settings: Settings,
     picture: Piecewise,
-    span: float,
-    outputs: np.ndarray,
+    band: Band,
     size: tuple[int, int],
-    first: tuple[int, int],
+    corner: tuple[int, int],
 ) -> None:
     """Fills in what the network says about a tile."""
-    part = outputs[:, first[0] : first[0] + size[0], first[1] : first[1] + size[1]]
-    seen = seen_by(settings, picture, span, first, size)
+    row = corner[0] - band.first
+    part = band.outputs[:, row : row + size[0], corner[1] : corner[1] + size[1]]
+    seen = seen_by(settings, picture, band.span, corner, size)
     part[...] = net(seen[np.newaxis])[0, :, : part.shape[1], : part.shape[2]]
 
 
@@ -168,14 +194,20 @@ def sweep(
     least = math.log(threshold / (1 - threshold))
     strongest = np.full(len(settings.class_names), -np.inf)
     heat = np.zeros([math.ceil(side / STRIDE) for side in picture.shape[1:]], np.float32)
-    parts = []
-    for level in levels(net, settings, picture, tile):
-        if not np.isfinite(level.outputs).all():
+    found, of_level = [], []
+    above = np.empty((len(strongest) + OFFSETS, 0, 0), np.float32)
+    for band in bands(net, settings, picture, tile):
+        if not np.isfinite(band.outputs).all():
             raise ValueError("The detector answered with a number that is not finite: its parameters are too large.")
-        parts.append(_peaks(settings, level, least))
-        _add_heat(heat, level, settings, picture)
-        strongest = np.maximum(strongest, level.outputs[: len(strongest)].max(axis=(1, 2)))
-    scores, boxes, classes, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
+        _add_heat(heat, band, settings, picture)
+        strongest = np.maximum(strongest, band.outputs[: len(strongest)].max(axis=(1, 2)))
+        outputs = np.concatenate((above, band.outputs), axis=1) if band.first else band.outputs
+        of_level.append(_peaks(settings, band, outputs, least))
+        above = outputs[:, -2:]
+        if band.is_last:
+            found.append(_best(of_level))
+            of_level = []
+    scores, boxes, classes, windows = _together(found)
     boxes = clip(boxes, *picture.shape[1:])
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     scores, boxes, classes, windows = (each[inside] for each in (scores, boxes, classes, windows))
@@ -185,38 +217,61 @@ def sweep(
     return Swept(finds, windows[kept], heat, there)
 
 
-def _peaks(settings: Settings, level: Level, least: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Scores (n,), boxes (n, 4), classes (n,) and windows (n, 3) of a level's peaks."""
+_Peaks: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+"""Scores (n,), boxes (n, 4), classes (n,) and windows (n, 3)."""
+
+
+def _peaks(settings: Settings, band: Band, outputs: np.ndarray, least: float) -> _Peaks:
+    """Peaks among a band's rows and the one above it, but not in the band's last row if the level goes on below: there
+    neighbours are missing. Given are outputs of the band and of two rows above it, as far as there are any."""
     count = len(settings.class_names)
-    found = [highest(level.outputs[label], least, _MOST_PEAKS) for label in range(count)]
+    above = outputs.shape[1] - band.outputs.shape[1]
+    first, decided = band.first - above, (max(above - 1, 0), outputs.shape[1] - (not band.is_last))
+    found = [highest(outputs[label], least, _MOST_PEAKS, decided) for label in range(count)]
     classes = np.repeat(np.arange(count), [len(rows) for rows, _ in found])
     rows, columns = (np.concatenate(each) for each in zip(*found, strict=True))
-    scores = level.outputs[classes, rows, columns].astype(np.float64)
-    across, down, wide, high = level.outputs[count:, rows, columns].astype(np.float64)
-    x, y = centres(settings, rows, columns)
+    scores = outputs[classes, rows, columns].astype(np.float64)
+    across, down, wide, high = outputs[count:, rows, columns].astype(np.float64)
+    x, y = centres(settings, first + rows, columns)
     centre = np.stack((x + LONGER_SIDE * across, y + LONGER_SIDE * down), axis=1)
     logarithms = np.clip(np.stack((wide, high), axis=1), -_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)
     half = np.exp(logarithms) * settings.object_size[::-1] / 2
-    boxes = np.concatenate((centre - half, centre + half), axis=1) * level.span
-    windows = np.stack((x * level.span, y * level.span, np.full(len(x), level.span)), axis=1)
+    boxes = np.concatenate((centre - half, centre + half), axis=1) * band.span
+    windows = np.stack((x * band.span, y * band.span, np.full(len(x), band.span)), axis=1)
     return scores, boxes, classes, windows
 
 
-def _add_heat(heat: np.ndarray, level: Level, settings: Settings, picture: Piecewise) -> None:
-    """Raises cells to what the level says there; where several of its windows fall into one, to the highest."""
-    scores = level.outputs[: len(settings.class_names)].max(axis=0)
+def _best(parts: Sequence[_Peaks]) -> _Peaks:
+    """A level's peaks, given those of its bands: class by class, best first, no more of each than is allowed."""
+    scores, boxes, classes, windows = _together(parts)
+    order = np.lexsort((-scores, classes))
+    place = np.arange(len(order)) - np.searchsorted(classes[order], classes[order])
+    kept = order[place < _MOST_PEAKS]
+    return scores[kept], boxes[kept], classes[kept], windows[kept]
+
+
+def _together(parts: Sequence[_Peaks]) -> _Peaks:
+    scores, boxes, classes, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return scores, boxes, classes, windows
+
+
+def _add_heat(heat: np.ndarray, band: Band, settings: Settings, picture: Piecewise) -> None:
+    """Raises cells to what the band says there; where several of its windows fall into one, to the highest."""
+    scores = band.outputs[: len(settings.class_names)].max(axis=0)
     probabilities = logistic(scores)
     cell = [side / count for side, count in zip(picture.shape[1:], heat.shape, strict=True)]
-    window = STRIDE * level.span
+    window = STRIDE * band.span
     if window >= max(cell):
         rows, columns = (
             np.minimum(((np.arange(count) + 0.5) * size / window).round().astype(int), most - 1)
-            for count, size, most in zip(heat.shape, cell, scores.shape, strict=True)
+            for count, size, most in zip(heat.shape, cell, (band.rows, scores.shape[1]), strict=True)
         )
-        np.maximum(heat, probabilities[np.ix_(rows, columns)], out=heat)
+        begin, end = np.searchsorted(rows, (band.first, band.first + len(scores)))
+        part = heat[begin:end]
+        np.maximum(part, probabilities[np.ix_(rows[begin:end] - band.first, columns)], out=part)
     else:
         rows, columns = (
-            np.minimum((np.arange(count) * window / size).astype(int), most - 1)
-            for count, size, most in zip(scores.shape, cell, heat.shape, strict=True)
+            np.minimum(((first + np.arange(count)) * window / size).astype(int), most - 1)
+            for first, count, size, most in zip((band.first, 0), scores.shape, cell, heat.shape, strict=True)
         )
         np.maximum.at(heat, np.ix_(rows, columns), probabilities)
