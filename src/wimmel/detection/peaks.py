@@ -41,24 +41,14 @@ def peaks(scores: np.ndarray, threshold: float, limit: int) -> Peaks:
     >>> peaks(bowl.astype(np.float32), 0.5, 10).places.round(2)
     array([[3.25, 4.4 ]])
     """
-    rows, columns = highest(scores, threshold, limit)
+    around = max_pool2d(scores[np.newaxis, np.newaxis], 3, stride=1, padding=1)[0, 0]
+    rows, columns = np.nonzero((scores == around) & (scores >= threshold))
+    best = np.argsort(-scores[rows, columns].astype(np.float64), kind="stable")[:limit]
+    rows, columns = rows[best], columns[best]
     places = np.stack((rows, columns), axis=1).astype(np.float64)
     inner = (rows > 0) & (rows < scores.shape[0] - 1) & (columns > 0) & (columns < scores.shape[1] - 1)
     places[inner] += _tops(scores, rows[inner], columns[inner])
     return Peaks(scores[rows, columns].astype(np.float64), places)
-
-
-def highest(
-    scores: np.ndarray, threshold: float, limit: int, within: tuple[int, int] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns (n,) of the peaks, best first, as whole pixels; parameters as of `peaks`. The others are asked
-    for in the rows from one number to another alone, where two are given."""
-    around = max_pool2d(scores[np.newaxis, np.newaxis], 3, stride=1, padding=1)[0, 0]
-    first, last = within or (0, len(scores))
-    rows, columns = np.nonzero((scores[first:last] == around[first:last]) & (scores[first:last] >= threshold))
-    rows += first
-    best = np.argsort(-scores[rows, columns].astype(np.float64), kind="stable")[:limit]
-    return rows[best], columns[best]
 
 
 def _tops(scores: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ def test_whether_there_is_one_is_decided_by_the_highest_score_of_any_level(size)
 def test_a_level_may_be_seen_band_by_band(size, tile, monkeypatch):
     settings, picture = small(spans=(0.28125, 1.0, 1.84765625)), WholePicture(random_picture(*size))
     net = network(settings).initialize(3)
-    monkeypatch.setattr(sweeping, "_MOST_PEAKS", 20)
+    monkeypatch.setattr(sweeping, "_MOST_WINDOWS", 20)
     whole = [band.outputs for band in bands(net, settings, picture, tile)]
     together = sweep(net, settings, picture, 0.01, 0.4, 1000, tile)
     monkeypatch.setattr(sweeping, "BAND", 1)
@@ -115,6 +115,27 @@ def test_a_level_may_be_seen_band_by_band(size, tile, monkeypatch):
     np.testing.assert_array_equal(apart.windows, together.windows)
     np.testing.assert_array_equal(apart.heat, together.heat)
     np.testing.assert_array_equal(apart.presence.scores, together.presence.scores)
+
+
+@pytest.mark.parametrize(("across", "expected"), [(0.0, [[24, 32], [32, 32]]), (-0.2, [[24, 32]])])
+def test_of_neighbouring_windows_both_count_unless_they_tell_of_the_same_thing(across, expected):
+    settings = small(spans=(1.0,), classes=("pencil",))
+
+    def net(tile):
+        rows, columns = (
+            (side - field) // 8 + 1 for side, field in zip(tile.shape[2:], window_size(settings), strict=True)
+        )
+        outputs = np.zeros((1, 5, rows, columns), np.float32)
+        outputs[0, 0] = -9
+        outputs[0, 0, 4, 3], outputs[0, 0, 4, 4] = 5, 4
+        outputs[0, 1, 4, 4] = across
+        outputs[0, 3] = math.log(0.2)  # of 26 pixels
+        return outputs
+
+    finds = sweep(net, settings, WholePicture(random_picture(80, 80)), 0.5, 0.4, 10).finds
+    middles = (finds.boxes[:, :2] + finds.boxes[:, 2:]) / 2
+    np.testing.assert_allclose(middles, expected, atol=0.51)
+    np.testing.assert_allclose(finds.boxes[:, 2] - finds.boxes[:, 0], 5.2, rtol=1e-5)
 
 
 @pytest.mark.parametrize("size", AWKWARD[:4])

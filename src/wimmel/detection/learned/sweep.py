@@ -1,4 +1,4 @@
-"""The sweep: the network over a whole picture at several sizes, in tiles, and the peaks of its scores as boxes.
+"""The sweep: the network over a whole picture at several sizes, in tiles, and the boxes of windows that score well.
 
 Tiles begin at multiples of the total stride and overlap by the receptive field; beyond the picture there are zeros. So
 the scores are those of the untiled sweep. Memory is needed for a tile of each thread, and for the scores of a band of
@@ -23,7 +23,6 @@ from wimmel.detection.learned.calibration import Calibrations, Presence, logisti
 from wimmel.detection.learned.network import OFFSETS, STRIDE, window_size
 from wimmel.detection.learned.pyramid import OneAtATime, level_size, piece_of_level
 from wimmel.detection.learned.settings import LONGER_SIDE, Settings
-from wimmel.detection.peaks import highest
 from wimmel.files import Piecewise
 from wimmel.runtime.native import get_num_threads, num_threads
 
@@ -36,7 +35,7 @@ BAND = 2**23
 """Numbers that the network gives for a band, unless one row of tiles has more."""
 
 _STEP = 4
-_MOST_PEAKS = 1000
+_MOST_WINDOWS = 10_000
 _LARGEST_LOGARITHM = 3.0
 
 
@@ -194,18 +193,16 @@ def sweep(
     least = math.log(threshold / (1 - threshold))
     strongest = np.full(len(settings.class_names), -np.inf)
     heat = np.zeros([math.ceil(side / STRIDE) for side in picture.shape[1:]], np.float32)
-    found, of_level = [], []
-    above = np.empty((len(strongest) + OFFSETS, 0, 0), np.float32)
+    found: list[_Candidates] = []
+    of_level: list[_Candidates] = []
     for band in bands(net, settings, picture, tile):
         if not np.isfinite(band.outputs).all():
             raise ValueError("The detector answered with a number that is not finite: its parameters are too large.")
         _add_heat(heat, band, settings, picture)
         strongest = np.maximum(strongest, band.outputs[: len(strongest)].max(axis=(1, 2)))
-        outputs = np.concatenate((above, band.outputs), axis=1) if band.first else band.outputs
-        of_level.append(_peaks(settings, band, outputs, least))
-        above = outputs[:, -2:]
+        of_level = [_best([*of_level, _candidates(settings, band, least)])]
         if band.is_last:
-            found.append(_best(of_level))
+            found += of_level
             of_level = []
     scores, boxes, classes, windows = _together(found)
     boxes = clip(boxes, *picture.shape[1:])
@@ -217,22 +214,18 @@ def sweep(
     return Swept(finds, windows[kept], heat, there)
 
 
-_Peaks: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
+_Candidates: TypeAlias = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 """Scores (n,), boxes (n, 4), classes (n,) and windows (n, 3)."""
 
 
-def _peaks(settings: Settings, band: Band, outputs: np.ndarray, least: float) -> _Peaks:
-    """Peaks among a band's rows and the one above it, but not in the band's last row if the level goes on below: there
-    neighbours are missing. Given are outputs of the band and of two rows above it, as far as there are any."""
+def _candidates(settings: Settings, band: Band, least: float) -> _Candidates:
+    """All windows that score at least so much. Not the peaks among them alone: of thin things side by side, each has a
+    window of its own, which scores less than its neighbour's."""
     count = len(settings.class_names)
-    above = outputs.shape[1] - band.outputs.shape[1]
-    first, decided = band.first - above, (max(above - 1, 0), outputs.shape[1] - (not band.is_last))
-    found = [highest(outputs[label], least, _MOST_PEAKS, decided) for label in range(count)]
-    classes = np.repeat(np.arange(count), [len(rows) for rows, _ in found])
-    rows, columns = (np.concatenate(each) for each in zip(*found, strict=True))
-    scores = outputs[classes, rows, columns].astype(np.float64)
-    across, down, wide, high = outputs[count:, rows, columns].astype(np.float64)
-    x, y = centres(settings, first + rows, columns)
+    classes, rows, columns = np.nonzero(band.outputs[:count] >= least)
+    scores = band.outputs[classes, rows, columns].astype(np.float64)
+    across, down, wide, high = band.outputs[count:, rows, columns].astype(np.float64)
+    x, y = centres(settings, band.first + rows, columns)
     centre = np.stack((x + LONGER_SIDE * across, y + LONGER_SIDE * down), axis=1)
     logarithms = np.clip(np.stack((wide, high), axis=1), -_LARGEST_LOGARITHM, _LARGEST_LOGARITHM)
     half = np.exp(logarithms) * settings.object_size[::-1] / 2
@@ -241,16 +234,16 @@ def _peaks(settings: Settings, band: Band, outputs: np.ndarray, least: float) ->
     return scores, boxes, classes, windows
 
 
-def _best(parts: Sequence[_Peaks]) -> _Peaks:
-    """A level's peaks, given those of its bands: class by class, best first, no more of each than is allowed."""
+def _best(parts: Sequence[_Candidates]) -> _Candidates:
+    """Of a level's candidates the best of each class, as many as are kept; of equal ones those given first."""
     scores, boxes, classes, windows = _together(parts)
     order = np.lexsort((-scores, classes))
     place = np.arange(len(order)) - np.searchsorted(classes[order], classes[order])
-    kept = order[place < _MOST_PEAKS]
+    kept = order[place < _MOST_WINDOWS]
     return scores[kept], boxes[kept], classes[kept], windows[kept]
 
 
-def _together(parts: Sequence[_Peaks]) -> _Peaks:
+def _together(parts: Sequence[_Candidates]) -> _Candidates:
     scores, boxes, classes, windows = (np.concatenate(each) for each in zip(*parts, strict=True))
     return scores, boxes, classes, windows
 
