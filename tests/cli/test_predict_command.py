@@ -1,6 +1,7 @@
 """`wimmel predict`: tables, JSON, folders and patterns, and pictures that cannot be read."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -64,6 +65,19 @@ def test_unreadable_pictures_are_listed_after_the_others_are_done(wimmel, model,
     assert "there is no such file" in reasons[str(photos / "absent.png")]
     assert "truncated or damaged" in reasons[str(photos / "dark" / "broken.png")]
     assert "2 of 14 pictures could not be read" in result.stderr
+
+
+def test_a_picture_whose_name_is_no_text_is_listed_and_the_others_are_recognised(wimmel, model, photos):
+    copy = photos / "dark" / os.fsdecode(b"caf\xe9.png")  # as written by who thinks in Latin-1
+    try:
+        copy.write_bytes((photos / "dark" / "00.png").read_bytes())
+    except OSError as error:
+        pytest.skip(f"this file system refuses such names: {error}")
+    result = wimmel("predict", model, photos / "dark", "--json")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1 and len(document["pictures"]) == 12
+    [listed] = document["unreadable"]
+    assert listed["picture"].endswith(r"caf\udce9.png") and "another" in listed["reason"]
 
 
 def test_a_folder_without_pictures_is_an_error(wimmel, model, tmp_path):

@@ -87,7 +87,7 @@ def found_pictures(names: list[str]) -> tuple[list[Path], list[tuple[str, str]]]
             shown = [file for file in inside if file.is_file() and not _hidden(file.relative_to(path))]
             found.update(dict.fromkeys(shown))
             if not shown:
-                missing.append((name, "there are no pictures in this folder"))
+                missing.append((_as_text(name), "there are no pictures in this folder"))
         elif path.exists():
             found[path] = None
         else:
@@ -95,7 +95,11 @@ def found_pictures(names: list[str]) -> tuple[list[Path], list[tuple[str, str]]]
             matching = sorted(glob.glob(name, recursive=True))  # noqa: PTH207 - patterns may be absolute
             found.update(dict.fromkeys(Path(match) for match in matching))
             if not matching:
-                missing.append((name, "there is no such file, and no file matches this as a pattern"))
+                missing.append((_as_text(name), "there is no such file, and no file matches this as a pattern"))
+    nameless = [path for path in found if not _is_text(str(path))]
+    for path in nameless:
+        del found[path]
+        missing.append((_as_text(str(path)), "its name is no text in UTF-8; give the file another one"))
     return list(found), missing
 
 
@@ -109,6 +113,15 @@ def check_apart(output: Path, inputs: list[Path]) -> None:
     """
     if output.exists() and any(path.exists() and path.samefile(output) for path in inputs):
         raise ValueError(f"{output} is read here, and -o would write over it; give -o another name")
+
+
+def _is_text(name: str) -> bool:
+    """Whether the name can be written down, as not every name of a file can."""
+    return _as_text(name) == name
+
+
+def _as_text(name: str) -> str:
+    return name.encode(errors="backslashreplace").decode()
 
 
 def _hidden(path: Path) -> bool:
