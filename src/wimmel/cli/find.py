@@ -80,7 +80,7 @@ def find(
             min=0,
             max=1,
             help="Of boxes whose IoU is larger, the best is kept.",
-            show_default="0.3 for a picture, 0.4 for a detector",
+            show_default="0.3",
         ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many to find in each picture at most.")] = 100,

@@ -17,6 +17,9 @@ from wimmel.files import read_image
 ONE_CLASS = ("object",)
 """The name of the class where nobody gave one."""
 
+OVERLAP = 0.3
+"""Of two finds of a class whose boxes' IoU is larger, the one with the lower score goes, unless asked otherwise."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Finds:

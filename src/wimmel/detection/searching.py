@@ -45,8 +45,7 @@ def find(
         The score to reach; by default as the finder has it: for templates 0.7, a correlation, for detectors 0.5, a
         probability.
     overlap : float, optional
-        Of two finds whose boxes' IoU is larger, the one with the lower score goes; by default as the finder has it, for
-        templates 0.3, for detectors 0.4.
+        Of two finds whose boxes' IoU is larger, the one with the lower score goes; by default 0.3.
     limit : int, optional
         How many finds to give at most; by default 100.
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from wimmel.detection.boxes import non_maximum_suppression
 from wimmel.detection.correlation import Searched, as_planes, checked_mask, standardised
-from wimmel.detection.finds import ONE_CLASS, Finds
+from wimmel.detection.finds import ONE_CLASS, OVERLAP, Finds
 from wimmel.detection.peaks import peaks
 from wimmel.files import read_image, read_opacity
 
@@ -140,7 +140,7 @@ class Template:
         searched.check_fit((fits or [min(variants, key=lambda each: each.pixels.size)])[0].pixels)
         found = [_found(searched, variant, least) for variant in fits]
         boxes, scores, poses = (np.concatenate(parts) for parts in zip(*found, strict=True))
-        kept = non_maximum_suppression(boxes, scores, overlap=0.3 if overlap is None else overlap, limit=most)
+        kept = non_maximum_suppression(boxes, scores, overlap=OVERLAP if overlap is None else overlap, limit=most)
         return Finds(boxes[kept], scores[kept], np.zeros(len(kept), np.int64), (self.name,), poses[kept])
 
     def _pixels_of(self, image: np.ndarray | str | os.PathLike[str]) -> np.ndarray:

@@ -26,7 +26,7 @@ BATCH = 256
 WHOLE = 10**6
 """Windows along a side of a tile that no level fills."""
 
-_THRESHOLD, _OVERLAP, _LIMIT = 0.5, 0.4, 100
+_THRESHOLD, _OVERLAP, _LIMIT = 0.5, 0.3, 100
 
 
 @dataclass(frozen=True)

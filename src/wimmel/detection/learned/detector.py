@@ -11,14 +11,14 @@ import numpy as np
 
 from wimmel import nn
 from wimmel.detection.annotations import SceneSet
-from wimmel.detection.finds import Finds
+from wimmel.detection.finds import OVERLAP, Finds
 from wimmel.detection.learned.calibration import Calibrations, calibrations, calibrations_from_json
 from wimmel.detection.learned.examples import Pictures, as_scenes, parted
 from wimmel.detection.learned.network import network
 from wimmel.detection.learned.pyramid import as_piecewise
 from wimmel.detection.learned.settings import Settings, settings_for
 from wimmel.detection.learned.sweep import Swept, sweep
-from wimmel.detection.learned.teaching import FAINT, OVERLAP, Progress, Report, faint_finds, teach
+from wimmel.detection.learned.teaching import FAINT, Progress, Report, faint_finds, teach
 from wimmel.detection.learned.view import surroundings
 from wimmel.files import Piecewise, read_image_header
 from wimmel.nn.saving import description
@@ -195,7 +195,7 @@ class Detector:
             upright as their camera says, and so are the boxes.
         threshold : float, default 0.5
             The probability to reach, above 0 and below 1.
-        overlap : float, default 0.4
+        overlap : float, default 0.3
             Of two finds of a class whose boxes' IoU is larger, the one with the lower score goes.
         limit : int, default 100
             How many finds to give at most.

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from wimmel import nn
-from wimmel.detection.finds import Scene
+from wimmel.detection.finds import OVERLAP, Scene
 from wimmel.detection.learned.calibration import Calibrations, calibrations, in_words
 from wimmel.detection.learned.network import loss_of, network
 from wimmel.detection.learned.pyramid import WholePicture
@@ -31,9 +31,6 @@ PROPOSALS = (1, 10, 100)
 
 FAINT = 0.005
 """The score from which on finds are judged: a low one, since what is ranked need not be probable."""
-
-OVERLAP = 0.4
-"""Of two finds of a class whose boxes' IoU is larger, the one with the lower score goes, unless asked otherwise."""
 
 _FIRST_ROUND, _LAST_ROUND = 0.12, 0.85
 _MOST_WRONG = 60
