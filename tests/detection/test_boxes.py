@@ -16,6 +16,7 @@ from wimmel.detection import (
     to_centre_size,
     to_left_top_size,
 )
+from wimmel.detection import boxes as module
 
 SIDE = 12
 EDGES = st.integers(0, SIDE)
@@ -72,6 +73,21 @@ def test_suppression_is_the_textbooks(boxes, data, overlap):
             kept.append(place)
     assert non_maximum_suppression(boxes, scores, classes, overlap).tolist() == kept
     assert non_maximum_suppression(boxes, scores, classes, overlap, limit=2).tolist() == kept[:2]
+
+
+@pytest.mark.parametrize("pairs", [2**20, 500, 1])
+def test_suppression_of_many_is_that_of_few_at_a_time(pairs, monkeypatch):
+    random = np.random.default_rng(3)
+    corners = random.uniform(0, 300, (3000, 2))
+    boxes = np.concatenate((corners, corners + random.uniform(5, 30, (3000, 2))), axis=1)
+    scores, classes = random.integers(0, 50, 3000) / 50, random.integers(0, 3, 3000)
+    monkeypatch.setattr(module, "_AT_ONCE", 5000)
+    at_once = non_maximum_suppression(boxes, scores, classes, 0.3)
+    assert 100 < len(at_once) < 2000
+    monkeypatch.setattr(module, "_AT_ONCE", 70)
+    monkeypatch.setattr(module, "_PAIRS", pairs)
+    assert non_maximum_suppression(boxes, scores, classes, 0.3).tolist() == at_once.tolist()
+    assert non_maximum_suppression(boxes, scores, classes, 0.3, limit=333).tolist() == at_once[:333].tolist()
 
 
 def test_equal_scores_keep_the_order_given():

@@ -13,6 +13,9 @@ import numpy as np
 
 Boxes = np.ndarray | Sequence[Sequence[float]]
 
+_AT_ONCE, _PAIRS = 1000, 2**20
+"""Boxes that are compared with those kept before, and pairs of boxes, at most."""
+
 
 def as_boxes(boxes: Boxes) -> np.ndarray:
     """The boxes as a float64 array (n, 4), checked.
@@ -219,11 +222,18 @@ def non_maximum_suppression(
         raise ValueError(f"The score of box {int(np.flatnonzero(np.isnan(scores))[0])} is not a number.")
     if not 0 <= overlap <= 1:
         raise ValueError(f"overlap is an IoU from 0 to 1; got {overlap!r}.")
-    left = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores, kind="stable")
     kept: list[int] = []
-    while len(left) and (limit is None or len(kept) < limit):
-        best, left = left[0], left[1:]
-        kept.append(int(best))
-        near = iou(boxes[best : best + 1], boxes[left])[0] > overlap
-        left = left[~(near & (labels[left] == labels[best]))]
+    most = len(boxes) if limit is None else limit
+    while len(order) and len(kept) < most:
+        # what is kept of the best does not depend on those behind: so these wait until they are needed
+        count = max(1, min(_AT_ONCE, _PAIRS // (len(kept) + 1)))
+        left, order = order[:count], order[count:]
+        clash = (iou(boxes[left], boxes[kept]) > overlap) & (labels[left, np.newaxis] == labels[kept])
+        left = left[~clash.any(axis=1)]
+        while len(left) and len(kept) < most:
+            best, left = left[0], left[1:]
+            kept.append(int(best))
+            near = iou(boxes[best : best + 1], boxes[left])[0] > overlap
+            left = left[~(near & (labels[left] == labels[best]))]
     return np.array(kept, np.int64)

@@ -235,11 +235,14 @@ def _candidates(settings: Settings, band: Band, least: float) -> _Candidates:
 
 
 def _best(parts: Sequence[_Candidates]) -> _Candidates:
-    """Of a level's candidates the best of each class, as many as are kept; of equal ones those given first."""
+    """Of a level's candidates, class by class, the best, as many as are kept; of equal ones those given first."""
     scores, boxes, classes, windows = _together(parts)
-    order = np.lexsort((-scores, classes))
-    place = np.arange(len(order)) - np.searchsorted(classes[order], classes[order])
-    kept = order[place < _MOST_WINDOWS]
+    if np.bincount(classes).max(initial=0) <= _MOST_WINDOWS:
+        kept = np.argsort(classes, kind="stable")
+    else:
+        order = np.lexsort((-scores, classes))
+        place = np.arange(len(order)) - np.searchsorted(classes[order], classes[order])
+        kept = order[place < _MOST_WINDOWS]
     return scores[kept], boxes[kept], classes[kept], windows[kept]
 
 
