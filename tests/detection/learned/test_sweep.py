@@ -106,7 +106,8 @@ def test_a_level_may_be_seen_band_by_band(size, tile, monkeypatch):
     assert max(band.outputs.shape[1] for band in parts) <= tile
     for outputs, span in zip(whole, settings.spans, strict=True):
         level = [band for band in parts if band.span == span]
-        assert [band.is_last for band in level] == [False] * (len(level) - 1) + [True]
+        ends = [band.first + band.outputs.shape[1] for band in level]
+        assert [band.first for band in level] == [0, *ends[:-1]] and {band.rows for band in level} == {ends[-1]}
         np.testing.assert_array_equal(np.concatenate([band.outputs for band in level], axis=1), outputs)
     apart = sweep(net, settings, picture, 0.01, 0.4, 1000, tile)
     assert len(apart.finds) > 0

@@ -13,6 +13,7 @@ import numpy as np
 from wimmel import nn
 from wimmel.bench.section import OURS, Case, Contender, Prepare, Ready, Section
 from wimmel.detection import Scene, Settings, teeming_scene
+from wimmel.detection.finds import OVERLAP
 from wimmel.detection.learned.network import OFFSETS, STRIDE, network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, level_size
 from wimmel.detection.learned.settings import settings_for
@@ -26,7 +27,7 @@ BATCH = 256
 WHOLE = 10**6
 """Windows along a side of a tile that no level fills."""
 
-_THRESHOLD, _OVERLAP, _LIMIT = 0.5, 0.3, 100
+_THRESHOLD, _LIMIT = 0.5, 100
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _swept(case: Sweep, threads: int, net: Network, tile: int = TILE) -> Ready:
     settings, picture, piece = case.settings, case.picture(), _piece(case)
 
     def run() -> object:
-        return sweep(net, settings, picture, _THRESHOLD, _OVERLAP, _LIMIT, tile)
+        return sweep(net, settings, picture, _THRESHOLD, OVERLAP, _LIMIT, tile)
 
     def outcome() -> np.ndarray:
         return _together([band.outputs for band in bands(net, settings, piece, tile)])

@@ -58,10 +58,6 @@ class Band(NamedTuple):
     rows: int
     span: float
 
-    @property
-    def is_last(self) -> bool:
-        return self.first + self.outputs.shape[1] == self.rows
-
 
 class Swept(NamedTuple):
     """What a sweep finds, and what it says about every place.
@@ -193,18 +189,15 @@ def sweep(
     least = math.log(threshold / (1 - threshold))
     strongest = np.full(len(settings.class_names), -np.inf)
     heat = np.zeros([math.ceil(side / STRIDE) for side in picture.shape[1:]], np.float32)
-    found: list[_Candidates] = []
-    of_level: list[_Candidates] = []
+    found: dict[float, _Candidates] = {}
     for band in bands(net, settings, picture, tile):
         if not np.isfinite(band.outputs).all():
             raise ValueError("The detector answered with a number that is not finite: its parameters are too large.")
         _add_heat(heat, band, settings, picture)
         strongest = np.maximum(strongest, band.outputs[: len(strongest)].max(axis=(1, 2)))
-        of_level = [_best([*of_level, _candidates(settings, band, least)])]
-        if band.is_last:
-            found += of_level
-            of_level = []
-    scores, boxes, classes, windows = _together(found)
+        above = [found[band.span]] if band.first else []
+        found[band.span] = _best([*above, _candidates(settings, band, least)])
+    scores, boxes, classes, windows = _together(list(found.values()))
     boxes = clip(boxes, *picture.shape[1:])
     inside = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     scores, boxes, classes, windows = (each[inside] for each in (scores, boxes, classes, windows))
