@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         winograd,
         winograd_costs,
         winograd_gradient,
+        winograd_rows,
     )
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "winograd",
     "winograd_costs",
     "winograd_gradient",
+    "winograd_rows",
 ]
 
 

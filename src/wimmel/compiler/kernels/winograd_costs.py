@@ -8,6 +8,7 @@ import math
 
 import numpy as np
 
+from wimmel.compiler.kernels.few_outputs import few
 from wimmel.compiler.kernels.microkernel import FEWEST
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -16,12 +17,20 @@ from wimmel.graph.tensor import Shape, Tensor
 TILES = {"winograd 2x2": 2, "winograd 4x4": 4}
 """The names of these algorithms, and the outputs along a side of their tiles."""
 
+PIECES = {"winograd 1x2": 2, "winograd 1x4": 4}
+"""Those whose tiles are pieces of a row, and their outputs."""
+
 ERRORS = {
     2: {1: 3.9e-7, 16: 3.2e-7, 64: 5.2e-7, 256: 8.7e-7, 1024: 1.6e-6, 2048: 2.8e-6},
     4: {1: 2.1e-6, 4: 1.0e-6, 16: 5.5e-7, 64: 5.6e-7, 256: 7.8e-7, 1024: 1.6e-6, 2048: 2.2e-6},
 }
 """By tile and channels, the largest error that was measured against float64, of the largest sum of |x| * |w| within a
 tile: the worse of normal and of positive numbers, whose sums grow with the channels."""
+
+ROW_ERRORS = {
+    (2, 3): 1e-6, (4, 3): 1e-6, (2, 5): 1e-6, (4, 5): 1e-6,
+}  # fmt: skip
+"""The same of convolutions along rows, by outputs of a tile and taps in a row, with any number of products up to 4096."""
 
 GRADIENT_ERRORS = {2: 2.9e-6, 4: 1.9e-6}
 """The same of weight gradients, of the largest sum of |x| * |g| within 3x3 weights: no sum has more products than were
@@ -44,6 +53,12 @@ WEIGHTS = {2: 60, 4: 150}
 
 GRADIENT = {2: 130, 4: 300}
 """To transform one vector of sums back to weights, and to add up those of several parts."""
+
+ROW_DATA = {4: 20, 6: 36, 8: 56}
+"""To transform one vector of channels of a piece of a row, by its columns."""
+
+ROW_BACK = {4: 18, 6: 30, 8: 45}
+"""To transform one vector of outputs of it back, with an epilogue."""
 
 SUMS = 1.1
 """How much longer products take that are added to sums in memory."""
@@ -87,6 +102,30 @@ def tile_for(anchor: Tensor, target: Target) -> int | None:
         costs = {tile: _cost(tile, sizes, planes, channels, outputs, target) for tile in possible}
     best = min(possible, key=lambda tile: costs[tile], default=None)
     return best if best is not None and costs[best] < WORTH * products else None
+
+
+def piece_for(anchor: Tensor, target: Target) -> int | None:
+    """The outputs of a piece of a row by which a convolution over one or two axes, or its gradient by the input, is
+    best computed; None where that is not the best way, or not possible."""
+    attributes, (source, weight) = anchor.attributes, anchor.inputs
+    taps, sizes, dilation = weight.shape[2:], anchor.shape[2:], attributes["dilation"]
+    if anchor.dtype != np.float32 or len(sizes) > 2 or 0 in weight.shape + anchor.shape + source.shape:
+        return None
+    if {*attributes["stride"], attributes["groups"], dilation[-1]} != {1}:
+        return None
+    channels, outputs, rows = source.shape[1], anchor.shape[1], math.prod(taps[:-1])
+    lanes = target.lanes("f32")
+    settings = (((1,) * (3 - len(each)) + each) for each in (taps, attributes["stride"], dilation))
+    if few(outputs, channels, channels, *settings, lanes):
+        return None
+    direct = COMMON * rows * taps[-1] * channels * -(-outputs // lanes)
+    costs = {
+        tile: row_operations(tile, taps[-1], COMMON, rows, channels, outputs, target)
+        for tile, r in ROW_ERRORS
+        if r == taps[-1] and ROW_ERRORS[tile, r] <= PROMISED and tile <= sizes[-1]
+    }
+    best = min(costs, key=lambda tile: costs[tile], default=None)
+    return best if best is not None and costs[best] < WORTH * direct else None
 
 
 def tiles_along(size: int, tile: int, dilation: int) -> int:
@@ -138,6 +177,16 @@ def operations(
     products = tiles * taps * (planes * channels + BESIDE) * vectors
     around = tiles * (parts * planes * -(-channels // of_data) * DATA[tile] + vectors * BACK[tile])
     return products + around
+
+
+def row_operations(
+    tile: int, taps: int, size: int, rows: int, channels: int, outputs: int, target: Target
+) -> float:
+    """What a row of so many outputs costs by pieces of it, of many rows below each other if there are rows of taps."""
+    lanes, n, tiles = target.lanes("f32"), tile + taps - 1, -(-size // tile)
+    vectors = -(-outputs // lanes)
+    products = n * (rows * channels + BESIDE) * vectors
+    return tiles * (products + -(-channels // lanes) * ROW_DATA[n] + vectors * ROW_BACK[n])
 
 
 def _gradient_cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:

@@ -9,8 +9,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, zeros
-from wimmel.compiler.kernels.pooling import larger
-from wimmel.compiler.kernels.winograd_tiles import Vectors, load_columns, over_tiles, store_planes
+from wimmel.compiler.kernels.winograd_tiles import (
+    INLINE,
+    Vectors,
+    largest_of_window,
+    load_columns,
+    over_tiles,
+    store_planes,
+)
 from wimmel.compiler.kernels.winograd_transforms import Transforms, over_two_axes
 from wimmel.compiler.kernels.winograd_weights import SIZES, WeightsTransformation
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -19,10 +25,6 @@ from wimmel.compiler.targets import Target
 
 if TYPE_CHECKING:
     from wimmel.compiler.kernels.winograd import WinogradSchedule
-
-INLINE = 8
-"""Epilogues of more work than this are written once, in a loop over a tile's pixels, and not once for each of them."""
-
 
 class WinogradKernel:
     """Writes the kernel: tasks of some tiles and some blocks of outputs."""
@@ -296,23 +298,20 @@ class WinogradKernel:
         """The epilogue for the pixels of one window, so many windows behind where the views point, and the results
         stored: if there are several pixels, the largest."""
         builder, schedule, lanes = self.builder, self.schedule, self.schedule.block.lanes
-        (_, down, across), (_, _, wide), dtypes = schedule.dilation, schedule.window, schedule.chain.result_dtypes
+        (_, down, across), (_, _, wide) = schedule.dilation, schedule.window
         results, given = len(schedule.results), list(zip(views, self.view_types(), self.views, strict=True))
-        chain, bounds = schedule.chain.without_bounds()
-        outcome: list[Value] = []
-        for tap, value in enumerate(window):
+
+        def operands(tap: int) -> list[Value]:
             line, along = tap // wide * down, (column * wide + tap % wide) * across
-            values = [value]
+            values = []
             for pointer, type_, (_, (_, _, by_line), (by_column, by_output)) in given[results:]:
                 place = line * by_line + along * by_column
                 if by_output == 0:
                     values.append(builder.load(pointer, place, type_))
                 else:
                     values.append(builder.load(pointer, place, type_.of(lanes), mask))
-            found = [builder.broadcast(value, lanes) for value in chain.emit(builder, self.target, values)]
-            if tap > 0:
-                found = [larger(builder, *each) for each in zip(dtypes, outcome, found, strict=True)]
-            outcome = found
-        outcome = bounds.emit(builder, self.target, outcome)
+            return values
+
+        outcome = largest_of_window(builder, self.target, schedule.chain, window, operands)
         for value, (pointer, _, (_, _, (by_column, _))) in zip(outcome, given[:results], strict=True):
             builder.store(value, pointer, column * across * by_column, mask)

@@ -7,10 +7,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+from wimmel.compiler.chain import Chain
+from wimmel.compiler.kernels.pooling import larger
 from wimmel.compiler.language import Builder, Number, Type, Value
+from wimmel.compiler.targets import Target
 
 LINE = 16
 """Elements of a cache line, by an odd multiple of which planes lie apart: so they meet in no set of a cache."""
+
+
+INLINE = 8
+"""Epilogues of more work than this are written once, in a loop over a tile's pixels, and not once for each of them."""
 
 
 def apart(elements: int) -> int:
@@ -78,3 +85,22 @@ def load_columns(builder: Builder, pointer: Value, side: int, plane: Number, vec
             found.append(builder.load(there, 0, vector))
             there = builder.offset(there, plane * side, vector.kind)
         yield found
+
+
+def largest_of_window(
+    builder: Builder,
+    target: Target,
+    chain: Chain,
+    window: Sequence[Value],
+    operands: Callable[[int], Sequence[Value]],
+) -> list[Value]:
+    """What an epilogue gives for the values of a window, and for each the chain's other inputs: if there are several
+    values, the largest."""
+    lanes, dtypes, (inner, bounds) = window[0].type.lanes, chain.result_dtypes, chain.without_bounds()
+    outcome: list[Value] = []
+    for place, value in enumerate(window):
+        found = [builder.broadcast(each, lanes) for each in inner.emit(builder, target, [value, *operands(place)])]
+        if place > 0:
+            found = [larger(builder, *each) for each in zip(dtypes, outcome, found, strict=True)]
+        outcome = found
+    return bounds.emit(builder, target, outcome)
