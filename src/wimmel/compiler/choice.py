@@ -14,8 +14,8 @@ WINDOW = 4
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     """The algorithm for a convolution or one of its gradients: ``direct``, ``overlap-add`` (gradients by an input of
-    few channels), ``winograd 2x2``, ``winograd 4x4``, ``winograd 1x2`` or ``winograd 1x4`` (by the tile of outputs, or
-    of cotangents), or ``fft``.
+    few channels), ``winograd 2x2``, ``winograd 4x4`` or ``winograd 1x4`` (by the tile of outputs, or of
+    cotangents), or ``fft``.
 
     Parameters
     ----------
@@ -33,8 +33,9 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
         return "fft"
     if anchor.primitive.name == "convolution_input_gradient" and kernels.overlap_add.overlaps(anchor, target):
         return "overlap-add"
-    if precision == "fast" and anchor.primitive.name in faces and (piece := kernels.winograd_costs.piece_for(anchor, target)):
-        return f"winograd 1x{piece}"
+    costs = kernels.winograd_costs
+    if precision == "fast" and anchor.primitive.name in faces and costs.is_best_in_rows(anchor, target):
+        return costs.IN_ROWS
     return "direct"
 
 
@@ -56,6 +57,6 @@ def pools(anchor: Tensor, window: Shape, target: Target, precision: str) -> bool
     if tile := kernels.winograd_costs.TILES.get(chosen):
         whole = all(tile % size == 0 for size in window)
         return whole and math.prod(window[:-2]) == math.prod(anchor.attributes["dilation"][-2:]) == 1
-    if piece := kernels.winograd_costs.PIECES.get(chosen):
-        return max(window) <= WINDOW and piece % window[-1] == 0
+    if chosen == kernels.winograd_costs.IN_ROWS:
+        return max(window) <= WINDOW and kernels.winograd_costs.PIECE % window[-1] == 0
     return max(window) <= WINDOW and math.prod(window[:-2]) == 1

@@ -97,8 +97,8 @@ def _weight_gradient(planner: Planner, region: Region) -> None:
 def _plan_of_algorithm(planner: Planner, anchor: Tensor) -> _Plan:
     """What plans a convolution by the algorithm chosen for the anchor."""
     chosen = planner.algorithm(anchor)
-    if piece := kernels.winograd_costs.PIECES.get(chosen):
-        return partial(kernels.winograd_rows.plan_winograd_rows, tile=piece)
+    if chosen == kernels.winograd_costs.IN_ROWS:
+        return kernels.winograd_rows.plan_winograd_rows
     if tile := kernels.winograd_costs.TILES.get(chosen):
         prepared = anchor.inputs[1] in planner.prepared
         return partial(kernels.winograd.plan_winograd, tile=tile, prepared=prepared)

@@ -160,8 +160,8 @@ class Planner:
     def enlarged(self, anchor: Tensor) -> float:
         """How many times larger the anchor's weights are in the form that its kernel reads."""
         costs, chosen = kernels.winograd_costs, self.algorithm(anchor)
-        if piece := costs.PIECES.get(chosen):
-            return (piece - 1) / anchor.inputs[1].shape[-1] + 1
+        if chosen == costs.IN_ROWS:
+            return 1 + (costs.PIECE - 1) / anchor.inputs[1].shape[-1]
         return ((costs.TILES[chosen] + 2) / 3) ** 2 if chosen in costs.TILES else 1.0
 
     def algorithm(self, anchor: Tensor) -> str:

@@ -230,7 +230,7 @@ def convolution(shape, outputs, kernel=(3, 3), dtype="float32", **settings):
         ("direct", convolution((1, 64, 16, 16, 16), 64, (3, 3, 1))),
         ("direct", convolution((1, 3, 8), 3, (3,))),
         ("direct", convolution((1, 64, 56, 56), 64, groups=2)),
-        ("direct", convolution((1, 64, 56), 64, (3,))),
+        ("winograd 1x4", convolution((1, 64, 56), 64, (3,))),
         ("direct", convolution((1, 64, 56, 56), 64, (1, 1), padding=0)),
         ("direct", convolution((1, 64, 56, 56), 64, dtype="float64")),
         ("direct", convolution((0, 64, 56, 56), 64)),

@@ -44,10 +44,26 @@ def few(outputs: int, channels: int, columns: int, taps: Shape, stride: Shape, d
     """
     if channels == columns == stride[2] == 1:
         return 4 * outputs <= 3 * lanes
+    runs, run = _runs(channels, columns, taps, dilation)
+    return run > 1 and few_cost(outputs, runs, run, lanes) < 0.8 * runs * run
+
+
+def _runs(channels: int, columns: int, taps: Shape, dilation: Shape) -> tuple[int, int]:
+    """In how many runs a column's products lie, and how many in each."""
     run, runs = channels, math.prod(taps)
     if is_merged(columns, channels, dilation):
-        run, runs = run * taps[2], runs // taps[2]
-    return run > 1 and few_cost(outputs, runs, run, lanes) < 0.8 * runs * run
+        return runs // taps[2], run * taps[2]
+    return runs, run
+
+
+def direct_cost(outputs: int, channels: int, taps: Shape, dilation: Shape, lanes: int) -> float:
+    """What a column of a convolution with stride 1 and one group costs where its products are summed up, in
+    multiply-adds."""
+    if not few(outputs, channels, channels, taps, (1, 1, 1), dilation, lanes):
+        return math.prod(taps) * channels * -(-outputs // lanes)
+    if channels == 1:
+        return outputs * math.prod(taps) / lanes
+    return few_cost(outputs, *_runs(channels, channels, taps, dilation), lanes)
 
 
 def few_cost(outputs: int, runs: float, run: float, lanes: int) -> float:

@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 
-from wimmel.compiler.kernels.few_outputs import few
+from wimmel.compiler.kernels.convolution import three
+from wimmel.compiler.kernels.few_outputs import direct_cost
 from wimmel.compiler.kernels.microkernel import FEWEST
 from wimmel.compiler.targets import Target
 from wimmel.geometry import Pairs
@@ -17,8 +18,11 @@ from wimmel.graph.tensor import Shape, Tensor
 TILES = {"winograd 2x2": 2, "winograd 4x4": 4}
 """The names of these algorithms, and the outputs along a side of their tiles."""
 
-PIECES = {"winograd 1x2": 2, "winograd 1x4": 4}
-"""Those whose tiles are pieces of a row, and their outputs."""
+IN_ROWS = "winograd 1x4"
+"""The one whose tiles are pieces of a row, for convolutions over one or two axes."""
+
+PIECE = 4
+"""The outputs of such a tile."""
 
 ERRORS = {
     2: {1: 3.9e-7, 16: 3.2e-7, 64: 5.2e-7, 256: 8.7e-7, 1024: 1.6e-6, 2048: 2.8e-6},
@@ -28,9 +32,11 @@ ERRORS = {
 tile: the worse of normal and of positive numbers, whose sums grow with the channels."""
 
 ROW_ERRORS = {
-    (2, 3): 1e-6, (4, 3): 1e-6, (2, 5): 1e-6, (4, 5): 1e-6,
-}  # fmt: skip
-"""The same of convolutions along rows, by outputs of a tile and taps in a row, with any number of products up to 4096."""
+    3: {1: 1.2e-6, 16: 8.2e-7, 64: 6.2e-7, 256: 1.0e-6, 1024: 1.9e-6, 4096: 3.5e-6},
+    5: {1: 2.4e-6, 16: 1.7e-6, 64: 8.7e-7, 256: 1.5e-6, 1024: 2.2e-6, 4096: 4.2e-6},
+    7: {1: 9.6e-6, 16: 6.6e-6, 64: 2.4e-6, 256: 3.0e-6, 1024: 4.8e-6, 4096: 7.6e-6},
+}
+"""The same of convolutions along rows, by taps in a row, and channels times rows of taps."""
 
 GRADIENT_ERRORS = {2: 2.9e-6, 4: 1.9e-6}
 """The same of weight gradients, of the largest sum of |x| * |g| within 3x3 weights: no sum has more products than were
@@ -54,10 +60,10 @@ WEIGHTS = {2: 60, 4: 150}
 GRADIENT = {2: 130, 4: 300}
 """To transform one vector of sums back to weights, and to add up those of several parts."""
 
-ROW_DATA = {4: 20, 6: 36, 8: 56}
-"""To transform one vector of channels of a piece of a row, by its columns."""
+ROW_DATA = {3: 18, 5: 24, 7: 34}
+"""To transform one vector of channels of a piece of a row, by taps in a row."""
 
-ROW_BACK = {4: 18, 6: 30, 8: 45}
+ROW_BACK = {3: 15, 5: 20, 7: 26}
 """To transform one vector of outputs of it back, with an epilogue."""
 
 SUMS = 1.1
@@ -69,11 +75,20 @@ PART = 64
 BESIDE = 4
 """To begin and end the sum of one vector of products."""
 
+ROW_BESIDE = 2
+"""The same of pieces of rows."""
+
 COMMON = 56
 """What costs are reckoned for: one picture of so many rows and columns, or of fewer where these are no more than
 `SMALL`, of which a tile has too few."""
 
 SMALL = 2
+
+ENOUGH_PIECES = 5
+"""Pieces of rows in a picture, of which fewer fill no block."""
+
+SHORT = 8
+"""The longest rows that are reckoned for themselves where tiles are pieces of rows."""
 
 WORTH = 0.85
 """Of what the direct way costs, this one must stay below so much to be chosen."""
@@ -104,28 +119,22 @@ def tile_for(anchor: Tensor, target: Target) -> int | None:
     return best if best is not None and costs[best] < WORTH * products else None
 
 
-def piece_for(anchor: Tensor, target: Target) -> int | None:
-    """The outputs of a piece of a row by which a convolution over one or two axes, or its gradient by the input, is
-    best computed; None where that is not the best way, or not possible."""
+def is_best_in_rows(anchor: Tensor, target: Target) -> bool:
+    """Whether a convolution over one or two axes, or its gradient by the input, is best computed by pieces of rows."""
     attributes, (source, weight) = anchor.attributes, anchor.inputs
     taps, sizes, dilation = weight.shape[2:], anchor.shape[2:], attributes["dilation"]
     if anchor.dtype != np.float32 or len(sizes) > 2 or 0 in weight.shape + anchor.shape + source.shape:
-        return None
-    if {*attributes["stride"], attributes["groups"], dilation[-1]} != {1}:
-        return None
-    channels, outputs, rows = source.shape[1], anchor.shape[1], math.prod(taps[:-1])
-    lanes = target.lanes("f32")
-    settings = (((1,) * (3 - len(each)) + each) for each in (taps, attributes["stride"], dilation))
-    if few(outputs, channels, channels, *settings, lanes):
-        return None
-    direct = COMMON * rows * taps[-1] * channels * -(-outputs // lanes)
-    costs = {
-        tile: row_operations(tile, taps[-1], COMMON, rows, channels, outputs, target)
-        for tile, r in ROW_ERRORS
-        if r == taps[-1] and ROW_ERRORS[tile, r] <= PROMISED and tile <= sizes[-1]
-    }
-    best = min(costs, key=lambda tile: costs[tile], default=None)
-    return best if best is not None and costs[best] < WORTH * direct else None
+        return False
+    if {*attributes["stride"], attributes["groups"], dilation[-1]} != {1} or sizes[-1] < PIECE:
+        return False
+    if -(-sizes[-1] // PIECE) * math.prod(sizes[:-1]) < ENOUGH_PIECES:
+        return False
+    channels, outputs, rows, lanes = source.shape[1], anchor.shape[1], math.prod(taps[:-1]), target.lanes("f32")
+    if taps[-1] not in ROW_ERRORS or row_error(taps[-1], rows * channels) > PROMISED:
+        return False
+    columns = sizes[-1] if sizes[-1] <= SHORT else COMMON
+    pieces = -(-columns // PIECE) * row_operations(rows, taps[-1], channels, outputs, lanes)
+    return pieces < WORTH * columns * direct_cost(outputs, channels, three(taps, 1), three(dilation, 1), lanes)
 
 
 def tiles_along(size: int, tile: int, dilation: int) -> int:
@@ -156,7 +165,16 @@ def widened(padding: Pairs, outputs: Shape, tile: int, dilation: Shape = ()) -> 
 
 def error(tile: int, channels: int) -> float:
     """What is to be expected with so many channels."""
-    for most, found in ERRORS[tile].items():
+    return _expected(ERRORS[tile], channels)
+
+
+def row_error(taps: int, channels: int) -> float:
+    """What is to be expected with so many taps in a row, and channels of all rows of taps."""
+    return _expected(ROW_ERRORS[taps], channels)
+
+
+def _expected(errors: dict[int, float], channels: int) -> float:
+    for most, found in errors.items():
         if channels <= most:
             return found
     return found * channels / most
@@ -179,14 +197,11 @@ def operations(
     return products + around
 
 
-def row_operations(
-    tile: int, taps: int, size: int, rows: int, channels: int, outputs: int, target: Target
-) -> float:
-    """What a row of so many outputs costs by pieces of it, of many rows below each other if there are rows of taps."""
-    lanes, n, tiles = target.lanes("f32"), tile + taps - 1, -(-size // tile)
+def row_operations(rows: int, taps: int, channels: int, outputs: int, lanes: int) -> float:
+    """What a piece of a row costs, of many below each other, by so many rows of taps."""
     vectors = -(-outputs // lanes)
-    products = n * (rows * channels + BESIDE) * vectors
-    return tiles * (products + -(-channels // lanes) * ROW_DATA[n] + vectors * ROW_BACK[n])
+    products = (PIECE + taps - 1) * (rows * channels + ROW_BESIDE) * vectors
+    return products + -(-channels // lanes) * ROW_DATA[taps] + vectors * ROW_BACK[taps]
 
 
 def _gradient_cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:

@@ -26,6 +26,7 @@ from wimmel.compiler.targets import Target
 if TYPE_CHECKING:
     from wimmel.compiler.kernels.winograd import WinogradSchedule
 
+
 class WinogradKernel:
     """Writes the kernel: tasks of some tiles and some blocks of outputs."""
 

@@ -1,7 +1,7 @@
-"""Winograd convolution along rows, F(2, r) and F(4, r): pieces of 2 or 4 outputs of a row by way of 1 + r or 3 + r
-products for each channel and row of taps, where direct convolution takes 2 r or 4 r. Rows of taps are summed as they
-are. What is planned here: transformed weights, then one kernel that transforms the data of some rows, multiplies, and
-transforms back, all within a core's caches. Winograd, "Arithmetic Complexity of Computations" (1980)."""
+"""Winograd convolution along rows, F(4, r): pieces of 4 outputs of a row by way of 3 + r products for each channel and
+row of taps, where direct convolution takes 4 r. Rows of taps are summed as they are. What is planned here: transformed
+weights, then one kernel that transforms the data of some rows, multiplies, and transforms back, all within a core's
+caches. Winograd, "Arithmetic Complexity of Computations" (1980)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.convolution import TASK_PRODUCTS, chosen_block, padded, three, with_three_axes
 from wimmel.compiler.kernels.microkernel import Block, turns
-from wimmel.compiler.kernels.winograd_costs import ROW_BACK, ROW_DATA
+from wimmel.compiler.kernels.winograd_costs import PIECE, ROW_BACK, ROW_DATA
 from wimmel.compiler.kernels.winograd_rows_kernel import WinogradRowsKernel
 from wimmel.compiler.kernels.winograd_rows_weights import plan_row_weights
 from wimmel.compiler.kernels.winograd_tiles import LINE, apart
@@ -31,8 +31,6 @@ class WinogradRowsSchedule:
 
     Attributes
     ----------
-    tile : int
-        Outputs of a tile: 2 or 4.
     block : Block
         Of the micro-kernel; its pixels are tiles.
     channels, outputs : int
@@ -51,7 +49,6 @@ class WinogradRowsSchedule:
         Of how many neighbouring outputs only the largest is stored, down and across.
     """
 
-    tile: int
     block: Block
     channels: int
     outputs: int
@@ -81,12 +78,10 @@ def plan_winograd_rows(
     label: str = "",
     by_group: int | None = None,
     window: Shape = (),
-    *,
-    tile: int,
 ) -> list[Step]:
-    """The steps of a convolution over one or two axes, stride 1, one group and columns that are not dilated; as
-    `convolution.plan_convolution` takes it, and ``tile``, the outputs of a tile. There are at least so many columns of
-    outputs, and a tile has whole windows.
+    """The steps of a convolution over one or two axes with 3, 5 or 7 taps in a row, stride 1, one group and no dilation
+    along rows; as `convolution.plan_convolution` takes it. There are at least as many columns of outputs as a tile has,
+    and a tile has whole windows.
 
     The last tile of a row ends where the row does, so that nothing is read beyond: it computes some outputs again, and
     belongs to the task of the tile before it.
@@ -102,14 +97,14 @@ def plan_winograd_rows(
     weight = Place(weight.buffer, weight.offset, (outputs, channels, *taps), (*weight.strides[:2], *weight.strides[3:]))
     pictures, _, _, height, width = results[0].shape
     height, width = height * window[1], width * window[2]
-    assert width >= tile and tile % window[2] == 0
-    length, tiles, lanes = channels * taps[0], -(-width // tile), target.lanes(x.kind)
-    key = f"{x.kind} convolution by tiles of 1x{tile}, {channels} to {outputs} channels, taps {taps}"
+    assert width >= PIECE and PIECE % window[2] == 0
+    length, tiles, lanes = channels * taps[0], -(-width // PIECE), target.lanes(x.kind)
+    key = f"{x.kind} convolution by pieces of rows, {channels} to {outputs} channels, taps {taps}"
     of_block = chosen_block(key, target, x.kind, outputs, tiles * height, length, channels)
     block = of_block.taken
-    weights, plane, steps = plan_row_weights(weight, block, tile, target)
+    weights, plane, steps = plan_row_weights(weight, block, target)
 
-    n, blocks = tile + taps[1] - 1, -(-outputs // block.outputs)
+    n, blocks = PIECE + taps[1] - 1, -(-outputs // block.outputs)
     beyond = (taps[0] - 1) * down
     of_tile = n * (channels + block.outputs) * bytes_of(x.kind)
     products = n * length * blocks * block.vectors
@@ -119,10 +114,10 @@ def plan_winograd_rows(
     most = rows * widest + block.pixels
     data_plane = apart((most + beyond * widest) * channels + lanes)
     products_plane = apart(most * block.outputs)
-    size = n * (data_plane + products_plane) + window[1] * tile * max(block.lanes, LINE)
+    size = n * (data_plane + products_plane) + window[1] * PIECE * max(block.lanes, LINE)
     own = Buffer(x.dtype, size, "thread", "tiles")
     schedule = WinogradRowsSchedule(
-        tile, block, channels, outputs, (taps[0], taps[1]), down, x.strides[4], chain,
+        block, channels, outputs, (taps[0], taps[1]), down, x.strides[4], chain,
         tuple((place.strides[4], place.strides[1]) for place in operands),
         tuple((place.strides[4], 1) for place in results), (window[1], window[2]),
     )  # fmt: skip
@@ -132,7 +127,7 @@ def plan_winograd_rows(
     arguments: tuple[Argument, ...] = (x, weights, Place(own, 0, (size,), (1,)), *results, *operands, *numbers)
     written = (*dict.fromkeys(place.buffer for place in results), own)
     read = height + row_parts * beyond
-    around = read * -(-channels // lanes) * ROW_DATA[n] + height * -(-outputs // block.lanes) * ROW_BACK[n]
+    around = read * -(-channels // lanes) * ROW_DATA[taps[1]] + height * -(-outputs // block.lanes) * ROW_BACK[taps[1]]
     summed = n * length * turns(block, outputs, rows * tiles, length, target) * row_parts
     work = pictures * (tiles * around + summed)
     tasks = pictures * row_parts * parts

@@ -4,7 +4,7 @@ epilogue."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ class WinogradRowsKernel:
 
     def __init__(self, schedule: WinogradRowsSchedule, target: Target, name: str) -> None:
         self.schedule = schedule
-        self.transforms = ALONG_ROWS[schedule.tile, schedule.taps[1]]
+        self.transforms = ALONG_ROWS[schedule.taps[1]]
         self.target = target
         self.builder = Builder(name)
         self.kind = schedule.block.kind
@@ -55,7 +55,7 @@ class WinogradRowsKernel:
             self.first = part * span
             self.count = builder.select(builder.compare("eq", part, parts - 1), tiles - self.first, span)
             self.transform_data(builder.offset(x, picture * by_picture + row * self.by_row, self.kind))
-            self.views = []
+            self.views = list[tuple[Value, Value, int, int, Type]]()
             for place, (pointer, (by_picture_, by_row), along, type_) in enumerate(views):
                 line = row // high if place < results else row
                 there = builder.offset(pointer, picture * by_picture_ + line * by_row, type_.kind)
@@ -163,7 +163,7 @@ class WinogradRowsKernel:
 
         def row(row: Value) -> None:
             def tile(tile: Value) -> None:
-                column, views = self.column(tile), []
+                column, views = self.column(tile), list[Value]()
                 for place, (pointer, by_row, by_column, by_output, type_) in enumerate(self.views):
                     line, along = (row // high, column // wide) if place < results else (row, column)
                     there = line * by_row + along * by_column + start * by_output

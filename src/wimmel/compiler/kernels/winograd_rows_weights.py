@@ -24,15 +24,14 @@ class RowWeightsSchedule:
 
     Attributes
     ----------
-    tile, taps : int
-        Outputs of a tile, and taps of a row.
+    taps : int
+        Of a row.
     vectors, lanes : int
         Of a block.
     whole : bool
         Whether outputs fill all blocks.
     """
 
-    tile: int
     taps: int
     vectors: int
     lanes: int
@@ -42,7 +41,7 @@ class RowWeightsSchedule:
         builder = Builder(name)
         argument, begin, end, _ = builder.kernel()
         weights, result, outputs, rows, parts, plane = builder.arguments(argument, "ppiiii")
-        transforms, vector, step = ALONG_ROWS[self.tile, self.taps], Type("f32", self.lanes), self.vectors * self.lanes
+        transforms, vector, step = ALONG_ROWS[self.taps], Type("f32", self.lanes), self.vectors * self.lanes
 
         def task(number: Value) -> None:
             block, first = number // parts, number % parts * ROWS_OF_TASK
@@ -64,7 +63,7 @@ class RowWeightsSchedule:
         return builder.function()
 
 
-def plan_row_weights(weight: Place, block: Block, tile: int, target: Target) -> tuple[Place, int, list[Step]]:
+def plan_row_weights(weight: Place, block: Block, target: Target) -> tuple[Place, int, list[Step]]:
     """Transformed planes (blocks, rows of taps, channels, outputs of a block) of weights (outputs, channels, rows,
     taps), elements from one to the next, and the steps that write them."""
     outputs, channels, down, taps = weight.shape
@@ -73,13 +72,11 @@ def plan_row_weights(weight: Place, block: Block, tile: int, target: Target) -> 
     copy = row_major(Buffer(weight.dtype, weight.size, name="packed"), in_order.shape)
     steps = plan_elements(Chain.identity(weight.dtype), [in_order], [copy], target, "pack")
     plane = apart(blocks * rows * block.outputs)
-    size = (tile + taps - 1) * plane
+    size = ALONG_ROWS[taps].n * plane
     result = Place(Buffer(weight.dtype, size, name="transformed"), 0, (size,), (1,))
     parts = -(-rows // ROWS_OF_TASK)
-    schedule = RowWeightsSchedule(tile, taps, block.vectors, block.lanes, outputs % block.outputs == 0)
+    schedule = RowWeightsSchedule(taps, block.vectors, block.lanes, outputs % block.outputs == 0)
     numbers = (outputs, rows, parts, plane)
     work = blocks * rows * block.vectors * 8 * taps
-    steps.append(
-        Step(schedule, (copy, result, *numbers), (result.buffer,), blocks * parts, "transform weights", work)
-    )
+    steps.append(Step(schedule, (copy, result, *numbers), (result.buffer,), blocks * parts, "transform weights", work))
     return result, plane, steps

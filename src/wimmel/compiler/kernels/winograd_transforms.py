@@ -100,14 +100,12 @@ Neural Networks: Efficient Point Selection" (2022)."""
 TRANSFORMS: dict[int, Transforms] = {2: F2, 4: F4}
 """Of convolutions with 3x3 taps, by the side of a tile of outputs."""
 
-ALONG_ROWS: dict[tuple[int, int], Transforms] = {
-    (2, 3): F2,
-    (4, 3): F4,
-    (2, 5): Transforms(2, 5, F4.points),
-    (4, 5): Transforms(4, 5, (Fraction(1, 2), Fraction(1), Fraction(2))),
+ALONG_ROWS: dict[int, Transforms] = {
+    3: F4,
+    5: Transforms(4, 5, (Fraction(1, 2), Fraction(1), Fraction(2))),
+    7: Transforms(4, 7, (Fraction(3, 8), Fraction(1), Fraction(5, 4), Fraction(5, 2))),
 }
-"""Of convolutions whose tiles are pieces of a row, by outputs of a tile and taps along the row. Those of F(4, 5) lose
-least of all points that are quarters or eighths up to 3."""
+"""Of convolutions whose tiles are pieces of a row, by taps in a row. Of points in eighths up to 3, these lose least."""
 
 
 def over_two_axes(
