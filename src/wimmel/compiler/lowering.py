@@ -30,6 +30,8 @@ def _convolution(planner: Planner, region: Region) -> None:
     plan: _Plan = kernels.depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
     if region.pool is not None:
         plan = partial(plan, window=region.pool.attributes["kernel"])
+        if planner.algorithm(anchor) == kernels.winograd_costs.IN_ROWS:
+            plan = partial(plan, columns=anchor.shape[-1])
     _convolved(planner, region, plan)
 
 

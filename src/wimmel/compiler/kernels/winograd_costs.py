@@ -125,7 +125,7 @@ def is_best_in_rows(anchor: Tensor, target: Target) -> bool:
     taps, sizes, dilation = weight.shape[2:], anchor.shape[2:], attributes["dilation"]
     if anchor.dtype != np.float32 or len(sizes) > 2 or 0 in weight.shape + anchor.shape + source.shape:
         return False
-    if {*attributes["stride"], attributes["groups"], dilation[-1]} != {1} or sizes[-1] < PIECE:
+    if {*attributes["stride"], attributes["groups"], dilation[-1]} != {1}:
         return False
     if -(-sizes[-1] // PIECE) * math.prod(sizes[:-1]) < ENOUGH_PIECES:
         return False

@@ -78,13 +78,11 @@ def plan_winograd_rows(
     label: str = "",
     by_group: int | None = None,
     window: Shape = (),
+    columns: int | None = None,
 ) -> list[Step]:
     """The steps of a convolution over one or two axes with 3, 5 or 7 taps in a row, stride 1, one group and no dilation
-    along rows; as `convolution.plan_convolution` takes it. There are at least as many columns of outputs as a tile has,
-    and a tile has whole windows.
-
-    The last tile of a row ends where the row does, so that nothing is read beyond: it computes some outputs again, and
-    belongs to the task of the tile before it.
+    along rows; as `convolution.plan_convolution` takes it. A tile has whole windows. ``columns`` tells how many columns
+    of outputs there are, if windows leave some out.
     """
     assert groups == 1 and {*stride, dilation[-1]} == {1}
     if 0 in results[0].shape:
@@ -97,7 +95,7 @@ def plan_winograd_rows(
     weight = Place(weight.buffer, weight.offset, (outputs, channels, *taps), (*weight.strides[:2], *weight.strides[3:]))
     pictures, _, _, height, width = results[0].shape
     height, width = height * window[1], width * window[2]
-    assert width >= PIECE and PIECE % window[2] == 0
+    assert PIECE % window[2] == 0
     length, tiles, lanes = channels * taps[0], -(-width // PIECE), target.lanes(x.kind)
     key = f"{x.kind} convolution by pieces of rows, {channels} to {outputs} channels, taps {taps}"
     of_block = chosen_block(key, target, x.kind, outputs, tiles * height, length, channels)
@@ -122,6 +120,7 @@ def plan_winograd_rows(
         tuple((place.strides[4], 1) for place in results), (window[1], window[2]),
     )  # fmt: skip
     numbers = [height, width, tiles, rows, row_parts, span, parts, plane, data_plane, products_plane, size]
+    numbers.append(columns or width)
     for place in (x, *results, *operands):
         numbers += [place.strides[0], place.strides[3]]
     arguments: tuple[Argument, ...] = (x, weights, Place(own, 0, (size,), (1,)), *results, *operands, *numbers)
@@ -144,7 +143,7 @@ def _shares(
     second-level cache holds, where a tile has so many bytes. It reads some rows beyond, and each tile takes so many
     products."""
     most = max(block.pixels, target.l2_bytes // 2 // of_tile)
-    span = min(tiles, max(2, most // (high + beyond)))
+    span = min(tiles, max(1, most // (high + beyond)))
     rows = max(high, most // span - beyond)
     fewest = -(-TASK_PRODUCTS // (products * span))
     enough = -(-height * pictures * max(1, tiles // span) // ENOUGH_TASKS)

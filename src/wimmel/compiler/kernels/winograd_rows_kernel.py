@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, zeros
@@ -36,16 +37,17 @@ class WinogradRowsKernel:
         builder, schedule, n = self.builder, self.schedule, self.transforms.n
         argument, begin, end, thread = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 11 + "ii" * (1 + count))
+        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 12 + "ii" * (1 + count))
         x, self.weights, own, *pointers = words[: 3 + count]
         height, width, tiles, rows, row_parts, span, parts, *sizes = words[3 + count : 14 + count]
+        self.width, columns = width, words[14 + count]
         self.plane, self.data_plane, self.products_plane, size = sizes
-        (by_picture, self.by_row), *strides = zip(words[14 + count :: 2], words[15 + count :: 2], strict=True)
+        (by_picture, self.by_row), *strides = zip(words[15 + count :: 2], words[16 + count :: 2], strict=True)
         views = list(zip(pointers, strides, (*schedule.results, *schedule.operands), self.types, strict=True))
         self.data = builder.offset(own, thread * size, self.kind)
         self.products = builder.offset(self.data, self.data_plane * n, self.kind)
         self.piece = builder.offset(self.products, self.products_plane * n, self.kind)
-        self.last_column = width - self.transforms.m
+        self.last = columns + (self.transforms.r - 2)
         (high, _), results = schedule.window, len(schedule.results)
 
         def task(number: Value) -> None:
@@ -72,17 +74,14 @@ class WinogradRowsKernel:
         self.builder.loop(0, self.transforms.n, 1, lambda plane: self.multiply(plane, panel))
         self.transform_back(block * self.step)
 
-    def column(self, tile: Value) -> Value:
-        """Where a tile of the task begins."""
-        return self.builder.minimum((self.first + tile) * self.transforms.m, self.last_column)
-
     # the data
 
     def transform_data(self, x: Value) -> None:
-        """The n columns that each tile reads, of all rows that taps meet: planes (rows, tiles, channels). Where lanes
-        go beyond the last channel, what is written there is written again, or never read."""
+        """The n columns that each tile reads, of all rows that taps meet: planes (rows, tiles, channels). Behind the
+        last column that taps meet, the last tile reads that one again. Where lanes go beyond the last channel, what is
+        written there is written again, or never read."""
         builder, schedule, lanes = self.builder, self.schedule, self.target.lanes(self.kind)
-        channels = schedule.channels
+        channels, n = schedule.channels, self.transforms.n
         while lanes // 2 >= channels:
             lanes //= 2
         vector = Type(self.kind, lanes)
@@ -93,24 +92,31 @@ class WinogradRowsKernel:
             results = builder.offset(self.data, row * self.count * channels, self.kind)
 
             def tile(tile: Value) -> None:
-                start = builder.offset(line, self.column(tile) * schedule.columns, self.kind)
+                first = (self.first + tile) * self.transforms.m
+                start = builder.offset(line, first * schedule.columns, self.kind)
                 result = builder.offset(results, tile * channels, self.kind)
-
-                def some(channel: Value) -> None:
-                    if channels > lanes and channels % lanes:
-                        channel = builder.minimum(channel, channels - lanes)
-                    taken, given = (builder.offset(place, channel, self.kind) for place in (start, result))
-                    columns = [
-                        builder.load(taken, column * schedule.columns, vector, mask)
-                        for column in range(self.transforms.n)
-                    ]
-                    for value in self.transforms.data(Vectors(builder), columns):
-                        builder.store(value, given, 0)
-                        given = builder.offset(given, self.data_plane, self.kind)
-
-                builder.loop(0, channels, lanes, some)
+                inside = builder.compare("le", first + (n - 1), self.last)
+                builder.when(
+                    inside,
+                    lambda: transform(start, result, range(n)),
+                    lambda: transform(start, result, [builder.minimum(self.last - first, k) for k in range(n)]),
+                )
 
             builder.loop(0, self.count, 1, tile)
+
+        def transform(start: Value, result: Value, columns: Sequence[Number]) -> None:
+            places = [column * schedule.columns for column in columns]
+
+            def some(channel: Value) -> None:
+                if channels > lanes and channels % lanes:
+                    channel = builder.minimum(channel, channels - lanes)
+                taken, given = (builder.offset(place, channel, self.kind) for place in (start, result))
+                loaded = [builder.load(taken, place, vector, mask) for place in places]
+                for value in self.transforms.data(Vectors(builder), loaded):
+                    builder.store(value, given, 0)
+                    given = builder.offset(given, self.data_plane, self.kind)
+
+            builder.loop(0, channels, lanes, some)
 
         builder.loop(0, self.rows + (schedule.taps[0] - 1) * schedule.apart, 1, row)
 
@@ -163,7 +169,8 @@ class WinogradRowsKernel:
 
         def row(row: Value) -> None:
             def tile(tile: Value) -> None:
-                column, views = self.column(tile), list[Value]()
+                column, views = (self.first + tile) * self.transforms.m, list[Value]()
+                windows = builder.minimum((self.width - column) // wide, self.transforms.m // wide)
                 for place, (pointer, by_row, by_column, by_output, type_) in enumerate(self.views):
                     line, along = (row // high, column // wide) if place < results else (row, column)
                     there = line * by_row + along * by_column + start * by_output
@@ -175,7 +182,7 @@ class WinogradRowsKernel:
                         builder.offset(view, output * by_output, type_.kind)
                         for view, (_, _, _, by_output, type_) in zip(views, self.views, strict=True)
                     ]
-                    self.finish(builder.offset(products, output, self.kind), moved, mask)
+                    self.finish(builder.offset(products, output, self.kind), moved, windows, mask)
 
                 whole = left // lanes * lanes if schedule.outputs % lanes else left
                 builder.loop(0, whole, lanes, lambda output: vector(output, None))
@@ -187,8 +194,8 @@ class WinogradRowsKernel:
 
         builder.loop(0, self.rows, high, row)
 
-    def finish(self, products: Value, views: Sequence[Value], mask: Value | None) -> None:
-        """One vector of outputs of one tile, and of those below it as far as windows reach."""
+    def finish(self, products: Value, views: Sequence[Value], windows: Value, mask: Value | None) -> None:
+        """One vector of outputs of so many windows of one tile, and of those below it as far as windows reach."""
         builder, schedule, vector = self.builder, self.schedule, self.schedule.block.vector
         m, n, (high, wide) = self.transforms.m, self.transforms.n, schedule.window
         lines = []
@@ -199,7 +206,8 @@ class WinogradRowsKernel:
         if schedule.chain.work <= INLINE:
             for window in range(m // wide):
                 values = [line[window * wide + column] for line in lines for column in range(wide)]
-                self.result(values, views, window, mask)
+                there = builder.compare("lt", window, windows)
+                builder.when(there, partial(self.result, values, views, window, mask))
             return
         for place, value in enumerate(value for line in lines for value in line):
             builder.store(value, self.piece, place * vector.lanes)
@@ -210,7 +218,7 @@ class WinogradRowsKernel:
             values = [builder.load(there, place * vector.lanes, vector) for place in places]
             self.result(values, views, window, mask)
 
-        builder.loop(0, m // wide, 1, result)
+        builder.loop(0, windows, 1, result)
 
     def result(self, values: Sequence[Value], views: Sequence[Value], window: Number, mask: Value | None) -> None:
         """The epilogue for the values of a window, the first or a further one of a tile, and the results stored."""
