@@ -193,6 +193,8 @@ def convolution(shape, outputs, kernel, dtype="float32", **settings):
         (IN_ROWS, convolution((4, 64, 28, 28), 64, (5, 5), padding=2)),
         (IN_ROWS, convolution((1, 64, 200), 64, (3,), padding=1)),
         (IN_ROWS, convolution((1, 64, 200), 64, (7,), padding=3)),
+        (IN_ROWS, convolution((1, 64, 200), 64, (9,), padding=4)),
+        ("direct", convolution((1, 3, 200), 64, (9,), padding=4)),  # loses too much
         (IN_ROWS, convolution((1, 8, 28, 28), 8, (5, 5), padding=2)),
         (IN_ROWS, convolution((1, 64, 28, 28), 64, (1, 5))),
         ("winograd 4x4", convolution((1, 64, 56, 56), 64, (3, 3))),

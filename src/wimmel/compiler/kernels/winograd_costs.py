@@ -35,6 +35,7 @@ ROW_ERRORS = {
     3: {1: 1.2e-6, 16: 8.2e-7, 64: 6.2e-7, 256: 1.0e-6, 1024: 1.9e-6, 4096: 3.5e-6},
     5: {1: 2.4e-6, 16: 1.7e-6, 64: 8.7e-7, 256: 1.5e-6, 1024: 2.2e-6, 4096: 4.2e-6},
     7: {1: 9.6e-6, 16: 6.6e-6, 64: 2.4e-6, 256: 3.0e-6, 1024: 4.8e-6, 4096: 7.6e-6},
+    9: {3: 3.2e-5, 16: 9.5e-6, 64: 5.2e-6, 256: 4.4e-6, 1024: 7.6e-6, 4096: 1.6e-5},
 }
 """The same of convolutions along rows, by taps in a row, and channels times rows of taps."""
 
@@ -60,10 +61,10 @@ WEIGHTS = {2: 60, 4: 150}
 GRADIENT = {2: 130, 4: 300}
 """To transform one vector of sums back to weights, and to add up those of several parts."""
 
-ROW_DATA = {3: 18, 5: 24, 7: 34}
+ROW_DATA = {3: 18, 5: 24, 7: 34, 9: 46}
 """To transform one vector of channels of a piece of a row, by taps in a row."""
 
-ROW_BACK = {3: 15, 5: 20, 7: 26}
+ROW_BACK = {3: 15, 5: 20, 7: 26, 9: 32}
 """To transform one vector of outputs of it back, with an epilogue."""
 
 SUMS = 1.1

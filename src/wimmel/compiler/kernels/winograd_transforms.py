@@ -104,6 +104,7 @@ ALONG_ROWS: dict[int, Transforms] = {
     3: F4,
     5: Transforms(4, 5, (Fraction(1, 2), Fraction(1), Fraction(2))),
     7: Transforms(4, 7, (Fraction(3, 8), Fraction(1), Fraction(5, 4), Fraction(5, 2))),
+    9: Transforms(4, 9, (Fraction(3, 8), Fraction(5, 8), Fraction(1), Fraction(3, 2), Fraction(5, 2))),
 }
 """Of convolutions whose tiles are pieces of a row, by taps in a row. Of points in eighths up to 3, these lose least."""
 
