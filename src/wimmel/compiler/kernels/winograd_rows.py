@@ -80,9 +80,9 @@ def plan_winograd_rows(
     window: Shape = (),
     columns: int | None = None,
 ) -> list[Step]:
-    """The steps of a convolution over one or two axes with 3, 5, 7 or 9 taps in a row, stride 1, one group and taps that
-    are neighbours in their row; as `convolution.plan_convolution` takes it. A tile has whole windows. ``columns`` tells
-    how many columns of outputs there are, if windows leave some out.
+    """The steps of a convolution over one or two axes with 3, 5, 7 or 9 taps in a row, which are neighbours, stride 1
+    and one group; as `convolution.plan_convolution` takes it. A tile has whole windows. ``columns`` tells how many
+    columns of outputs there are, if windows leave some out.
     """
     assert groups == 1 and {*stride, dilation[-1]} == {1}
     if 0 in results[0].shape:
