@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from wimmel.detection import Scene
+from wimmel.detection.boxes import areas, intersections, iou
 from wimmel.detection.learned.network import OFFSETS, window_size
-from wimmel.detection.learned.samples import Grounds, batch
+from wimmel.detection.learned.samples import APART, Grounds, batch
 from wimmel.detection.learned.settings import LONGER_SIDE, settings_for
 
 PLAIN = {"brightness": 0.0, "contrast": 0.0, "batch_size": 40, "positives": 0.5}
@@ -55,6 +56,27 @@ def test_windows_of_background_do_not_show_the_object_in_the_middle():
         windows, targets = batch(ground, np.zeros((0, 4)), step)
         background = windows[targets[:, 0] == 0, 0]
         assert (background[:, 24:-24, 15:-15] > 0.2).mean() < 0.5
+
+
+def test_a_box_shows_background_if_no_object_and_no_crowd_is_in_it():
+    random = np.random.default_rng(0)
+
+    def drawn(count):
+        corners = random.uniform(0, 30, (count, 2))
+        return np.concatenate((corners, corners + random.uniform(20, 60, (count, 2))), axis=1)
+
+    picture = np.zeros((1, 120, 120), np.uint8)
+    scenes = [Scene(picture, drawn(n), crowd=random.random(n) < 0.4) for n in (3, 0, 1, 12)]
+    ground, asked, boxes = Grounds.of(settings_for(scenes, 1), scenes), random.integers(0, 4, 400), drawn(400)
+    expected = []
+    for number, box in zip(asked, boxes, strict=True):
+        there = scenes[number]
+        near = iou([box], there.boxes[~there.crowd]).max(initial=0) >= APART
+        crowded = intersections(box[np.newaxis], there.boxes[there.crowd]).max(initial=0) >= APART * areas([box])[0]
+        expected.append(not near and not crowded)
+    assert 0.2 < np.mean(expected) < 0.8
+    assert ground.show_background(asked, boxes).tolist() == expected
+    assert ground.show_background(np.zeros(0, np.int64), np.zeros((0, 4))).tolist() == []
 
 
 def test_a_part_of_objects_is_hidden_if_asked_and_never_of_background():

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from wimmel.data.draws import Purpose, uniform
-from wimmel.detection.boxes import areas, intersections, iou
+from wimmel.detection.boxes import areas
 from wimmel.detection.finds import Scene
 from wimmel.detection.learned.collages import hide_part, set_among
 from wimmel.detection.learned.network import OFFSETS, window_size
@@ -31,6 +31,7 @@ HIDDEN = 0.3
 """The part of an object that is hidden from the network at most."""
 
 _MIDDLE_GRAY = 128
+_TINY = 1e-9
 _TRIES = 12
 _DRAWS = 19
 
@@ -51,6 +52,8 @@ class Grounds:
     owners : int64 array (objects,)
         The scene of each object.
     boxes, classes : float64 array (objects, 4) and int64 array (objects,)
+    together, crowded, starts : arrays
+        All scenes' boxes, those of crowds among them, which of them are, and where each scene's begin and end.
     """
 
     settings: Settings
@@ -61,6 +64,9 @@ class Grounds:
     owners: np.ndarray
     boxes: np.ndarray
     classes: np.ndarray
+    together: np.ndarray
+    crowded: np.ndarray
+    starts: np.ndarray
 
     @classmethod
     def of(cls, settings: Settings, scenes: Sequence[Scene]) -> Self:
@@ -84,6 +90,9 @@ class Grounds:
             np.repeat(np.arange(len(scenes)), [len(boxes) for boxes in single]),
             np.concatenate(single),
             np.concatenate([scene.classes[~scene.crowd] for scene in scenes]),
+            np.concatenate([scene.boxes for scene in scenes]),
+            np.concatenate([scene.crowd for scene in scenes]),
+            np.cumsum([0, *(len(scene.boxes) for scene in scenes)]),
         )
 
     def cut(self, scene: int, x: float, y: float, span: float) -> np.ndarray:
@@ -96,13 +105,18 @@ class Grounds:
         seen = np.asarray(self.framed[scene].resize((columns, rows), Image.Resampling.BILINEAR, box=box))
         return seen[np.newaxis] if seen.ndim == 2 else seen.transpose(2, 0, 1)
 
-    def shows_background(self, scene: int, boxes: np.ndarray) -> np.ndarray:
-        """For each box whether no object, nor a crowd, is in it."""
-        there = self.scenes[scene]
-        single, crowd = there.boxes[~there.crowd], there.boxes[there.crowd]
-        near = iou(boxes, single).max(axis=1, initial=0) >= APART
-        crowded = intersections(boxes, crowd).max(axis=1, initial=0) >= APART * np.maximum(areas(boxes), 1e-9)
-        return ~(near | crowded)
+    def show_background(self, scenes: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+        """For each box, and its scene, whether no object, nor a crowd, is in it."""
+        counts = self.starts[scenes + 1] - self.starts[scenes]
+        # every box beside every box of its scene, one pair after another
+        pairs = np.repeat(np.arange(len(boxes)), counts)
+        others = np.arange(len(pairs)) + np.repeat(self.starts[scenes] - np.cumsum(counts) + counts, counts)
+        box, other = boxes[pairs], self.together[others]
+        sides = np.maximum(np.minimum(box[:, 2:], other[:, 2:]) - np.maximum(box[:, :2], other[:, :2]), 0)
+        common, area = sides[:, 0] * sides[:, 1], areas(boxes)[pairs]
+        union = np.where(self.crowded[others], area, area + areas(self.together)[others] - common)
+        near = common >= APART * np.maximum(union, _TINY)
+        return np.bincount(pairs, near, len(boxes)) == 0
 
 
 def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -124,6 +138,12 @@ def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, n
     draws = uniform(settings.seed, Purpose.WINDOWS, step, np.arange(count)[:, np.newaxis], np.arange(_DRAWS))
     seen = np.empty((count, settings.channels, *window_size(settings)), np.uint8)
     targets = np.zeros((count, classes + OFFSETS), np.float32)
+    places = np.arange(count)
+    moved = places[(places < objects + hard) & (draws[:, 8] < settings.moved)]
+    hidden = places[(places < objects) & (draws[:, 13] < settings.hidden)]
+    background = _on_background(
+        grounds, step, np.concatenate((places[objects + hard :], count + moved, 2 * count + hidden))
+    )
     for place, drawn in enumerate(draws):
         if place < objects:
             scene, window, target = _on_object(grounds, drawn)
@@ -131,14 +151,15 @@ def batch(grounds: Grounds, wrong: np.ndarray, step: int) -> tuple[np.ndarray, n
         elif place < objects + hard:
             scene, window = _on_wrong_find(settings, wrong, drawn)
         else:
-            scene, window = _on_background(grounds, step, place)
+            scene, window = background[place]
         seen[place] = grounds.cut(scene, *window)
-        if place < objects + hard:
-            box = _box(settings, targets[place])
-            if drawn[8] < settings.moved:
-                set_among(seen[place], _elsewhere(grounds, step, count + place), box, drawn[9:13])
-            if place < objects and drawn[13] < settings.hidden:
-                hide_part(seen[place], _elsewhere(grounds, step, 2 * count + place), box, HIDDEN, drawn[14:19])
+        box = _box(settings, targets[place])
+        if count + place in background:
+            scene, window = background[count + place]
+            set_among(seen[place], grounds.cut(scene, *window), box, drawn[9:13])
+        if 2 * count + place in background:
+            scene, window = background[2 * count + place]
+            hide_part(seen[place], grounds.cut(scene, *window), box, HIDDEN, drawn[14:19])
         if settings.mirror and drawn[7] < 0.5:
             seen[place] = seen[place, :, :, ::-1].copy()
             targets[place, classes] *= -1
@@ -176,11 +197,6 @@ def _box(settings: Settings, target: np.ndarray) -> tuple[float, float, float, f
     return x - half_width, y - half_height, x + half_width, y + half_height
 
 
-def _elsewhere(grounds: Grounds, step: int, place: int) -> np.ndarray:
-    scene, window = _on_background(grounds, step, place)
-    return grounds.cut(scene, *window)
-
-
 def _on_wrong_find(settings: Settings, wrong: np.ndarray, drawn: np.ndarray) -> tuple[int, tuple[float, float, float]]:
     scene, x, y, span = wrong[int(drawn[0] * len(wrong))]
     # a little away, as the next sweep of a similar scene would see it
@@ -188,20 +204,27 @@ def _on_wrong_find(settings: Settings, wrong: np.ndarray, drawn: np.ndarray) -> 
     return int(scene), (x + nudge[0], y + nudge[1], span * math.exp(settings.scale / 3 * (2 * drawn[1] - 1)))
 
 
-def _on_background(grounds: Grounds, step: int, place: int) -> tuple[int, tuple[float, float, float]]:
-    """A window at random, of some tries the first without an object in it."""
+def _on_background(
+    grounds: Grounds, step: int, places: np.ndarray
+) -> dict[int, tuple[int, tuple[float, float, float]]]:
+    """For each place a scene and a window at random, of some tries the first without an object in it."""
     settings = grounds.settings
-    tries = uniform(settings.seed, Purpose.WINDOWS, step, place, _DRAWS + np.arange(_TRIES * 4)).reshape(_TRIES, 4)
-    for drawn in tries:
-        scene = int(drawn[0] * len(grounds.scenes))
-        span = settings.spans[int(drawn[1] * len(settings.spans))]
-        _, rows, columns = grounds.pictures[scene].shape
-        x, y = drawn[2] * columns, drawn[3] * rows
-        half = np.array(settings.object_size[::-1]) * span / 2
-        box = np.concatenate((np.subtract((x, y), half), np.add((x, y), half)))[np.newaxis]
-        if grounds.shows_background(scene, box)[0]:
-            break
-    return scene, (x, y, span)
+    numbers = _DRAWS + np.arange(_TRIES * 4).reshape(_TRIES, 4)
+    tries = uniform(settings.seed, Purpose.WINDOWS, step, places[:, np.newaxis, np.newaxis], numbers)
+    scenes = (tries[..., 0] * len(grounds.scenes)).astype(np.int64)
+    spans = np.array(settings.spans)[(tries[..., 1] * len(settings.spans)).astype(np.int64)]
+    sizes = np.array([picture.shape[:0:-1] for picture in grounds.pictures])
+    centres = tries[..., 2:] * sizes[scenes]
+    half = np.array(settings.object_size[::-1]) * spans[..., np.newaxis] / 2
+    boxes = np.concatenate((centres - half, centres + half), axis=-1)
+    taken, left = np.full(len(places), _TRIES - 1), np.arange(len(places))
+    for attempt in range(_TRIES):
+        shows = grounds.show_background(scenes[left, attempt], boxes[left, attempt])
+        taken[left[shows]] = attempt
+        left = left[~shows]
+    rows = np.arange(len(places))
+    chosen = zip(places, scenes[rows, taken], *centres[rows, taken].T, spans[rows, taken], strict=True)
+    return {int(place): (int(scene), (float(x), float(y), float(span))) for place, scene, x, y, span in chosen}
 
 
 def _framed(pixels: np.ndarray, margin: int) -> Image:

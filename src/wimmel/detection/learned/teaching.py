@@ -166,7 +166,8 @@ def _with_wrong_finds(net: nn.Sequential, grounds: Grounds, wrong: np.ndarray, s
         scene = swept % len(grounds.scenes)
         picture = grounds.pictures[scene]
         finds, windows, *_ = sweep(net, settings, picture, FAINT, OVERLAP, 2 * _MOST_WRONG)
-        errors = windows[grounds.shows_background(scene, finds.boxes)][:_MOST_WRONG]
+        elsewhere = grounds.show_background(np.full(len(finds.boxes), scene), finds.boxes)
+        errors = windows[elsewhere][:_MOST_WRONG]
         found.append(np.column_stack((np.full(len(errors), scene), errors)))
         pixels += picture.shape[1] * picture.shape[2]
         swept += 1
