@@ -13,7 +13,7 @@ from wimmel.detection import Piecewise
 from wimmel.detection.learned import pyramid
 from wimmel.detection.learned import sweep as sweeping
 from wimmel.detection.learned.calibration import Calibration
-from wimmel.detection.learned.network import STRIDE, network, window_size
+from wimmel.detection.learned.network import network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, piece_of_level, shrunken
 from wimmel.detection.learned.settings import Settings
 from wimmel.detection.learned.sweep import bands, centres, sweep
@@ -68,10 +68,10 @@ def test_tiled_scores_are_those_of_the_untiled_sweep(size, tile):
         try:
             whole = whole_level(picture, band.span)
         except ValueError:  # no pixel at all at this size
-            assert band.outputs.shape[1:] == tuple(side // band.span // STRIDE + 1 for side in size)
+            assert band.outputs.shape[1:] == (size[0] // band.span // 8 + 1, size[1] // band.span // 8 + 1)
             continue
-        rows, columns = (side // STRIDE + 1 for side in whole.shape[1:])
-        ends = [STRIDE * (count - 1) + side - side // 2 - have for count, side, have in
+        rows, columns = (side // 8 + 1 for side in whole.shape[1:])
+        ends = [8 * (count - 1) + side - side // 2 - have for count, side, have in
                 zip((rows, columns), field, whole.shape[1:], strict=True)]  # fmt: skip
         frame = ((0, 0), *((side // 2, max(end, 0)) for side, end in zip(field, ends, strict=True)))
         expected = net(np.pad(whole, frame)[np.newaxis])[0, :, :rows, :columns]
@@ -124,7 +124,7 @@ def test_of_neighbouring_windows_both_count_unless_they_tell_of_the_same_thing(a
 
     def net(tile):
         rows, columns = (
-            (side - field) // STRIDE + 1 for side, field in zip(tile.shape[2:], window_size(settings), strict=True)
+            (side - field) // 8 + 1 for side, field in zip(tile.shape[2:], window_size(settings), strict=True)
         )
         outputs = np.zeros((1, 5, rows, columns), np.float32)
         outputs[0, 0] = -9
@@ -208,7 +208,7 @@ def test_only_pieces_of_a_tiles_size_are_read():
     assert isinstance(picture, Piecewise)
     net = network(settings).initialize(0)
     sweep(net, settings, picture, 0.5, 0.4, 10, tile=8)
-    rows, columns = (STRIDE * 7 + side for side in window_size(settings))
+    rows, columns = (8 * 7 + side for side in window_size(settings))
     assert picture.largest <= (2 * rows + 6) * (2 * columns + 6)
 
 
@@ -281,8 +281,7 @@ def test_objects_of_other_proportions_than_the_typical_keep_theirs(width, height
     typical_height, typical_width = settings.object_size
 
     def one_find(tile):
-        counts = (tile.shape[2] - rows) // STRIDE + 1, (tile.shape[3] - columns) // STRIDE + 1
-        outputs = np.zeros((1, 6, *counts), np.float32)
+        outputs = np.zeros((1, 6, (tile.shape[2] - rows) // 8 + 1, (tile.shape[3] - columns) // 8 + 1), np.float32)
         outputs[:, :2] = -9
         outputs[0, :, 20, 22] = 9, -9, 0, 0, np.log(width / typical_width), np.log(height / typical_height)
         return outputs

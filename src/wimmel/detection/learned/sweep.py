@@ -28,14 +28,14 @@ from wimmel.runtime.native import get_num_threads, num_threads
 
 Network = Callable[[np.ndarray], np.ndarray]
 
-TILE = 128
+TILE = 64
 """Windows along a side of a tile, at most."""
 
 BAND = 2**23
 """Numbers that the network gives for a band, unless one row of tiles has more."""
 
 _STEP = 4
-_MOST_WINDOWS = 40_000
+_MOST_WINDOWS = 10_000
 _LARGEST_LOGARITHM = 3.0
 
 
