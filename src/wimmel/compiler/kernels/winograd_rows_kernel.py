@@ -134,16 +134,12 @@ class WinogradRowsKernel:
             def turn(tile: Value) -> None:
                 a = builder.offset(data, tile * channels, self.kind)
 
-                def row_of_taps(number: Number, *sums: Value) -> list[Value]:
+                def row_of_taps(number: Value, *sums: Value) -> list[Value]:
                     there = builder.offset(a, below * number, self.kind)
                     row = builder.offset(weights, number * (channels * self.step), self.kind)
                     return accumulate(builder, block, there, row, channels, sums, channels, 1, self.step)
 
-                sums = zeros(builder, block)
-                if schedule.taps[0] == 1:
-                    sums = row_of_taps(0, *sums)
-                else:
-                    sums = builder.loop(0, schedule.taps[0], 1, row_of_taps, sums)
+                sums = builder.loop(0, schedule.taps[0], 1, row_of_taps, zeros(builder, block))
                 for p in range(block.pixels):
                     line = builder.offset(result, (tile + p) * self.step, self.kind)
                     for v in range(block.vectors):

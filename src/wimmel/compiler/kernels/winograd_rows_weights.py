@@ -14,6 +14,9 @@ from wimmel.compiler.language import Builder, Function, Type, Value
 from wimmel.compiler.steps import Buffer, Place, Step, row_major
 from wimmel.compiler.targets import Target
 
+TRANSFORMING = 8
+"""To transform one vector of weights for each tap of its row, in multiply-adds."""
+
 ROWS_OF_TASK = 64
 """Rows of taps that one task transforms, of all outputs of a block."""
 
@@ -77,6 +80,6 @@ def plan_row_weights(weight: Place, block: Block, target: Target) -> tuple[Place
     parts = -(-rows // ROWS_OF_TASK)
     schedule = RowWeightsSchedule(taps, block.vectors, block.lanes, outputs % block.outputs == 0)
     numbers = (outputs, rows, parts, plane)
-    work = blocks * rows * block.vectors * 8 * taps
+    work = blocks * rows * block.vectors * TRANSFORMING * taps
     steps.append(Step(schedule, (copy, result, *numbers), (result.buffer,), blocks * parts, "transform weights", work))
     return result, plane, steps
