@@ -286,7 +286,7 @@ def balanced(found: Sequence[Finds], scenes: Sequence[Scene]) -> tuple[float, fl
 
 
 def setting(text: str) -> tuple[str, Any]:
-    """A setting as it was typed, such as steps=2000 or widths=[16,24,48,64,96]."""
+    """A setting as it was typed, such as steps=2000 or widths=[16,24,48,48,64]."""
     name, _, value = text.partition("=")
     read = json.loads(value)
     return name, tuple(read) if isinstance(read, list) else read

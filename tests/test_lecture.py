@@ -168,8 +168,9 @@ def test_L9_a_detector_that_was_taught_peaks_where_it_is_and_tells_whether_there
         picture, (box, *_), _ = drawn(seed, dark=2)
         heat = detector.look(picture).heat
         row, column = np.unravel_index(heat.argmax(), heat.shape)
-        assert box[0] <= 8 * column + 4 <= box[2]
-        assert box[1] <= 8 * row + 4 <= box[3]
+        high, wide = (side / count for side, count in zip(picture.shape[1:], heat.shape, strict=True))
+        assert box[0] <= wide * (column + 0.5) <= box[2]
+        assert box[1] <= high * (row + 0.5) <= box[3]
         assert heat.max() > detector.look(drawn(seed, light=0, dark=3)[0]).heat.max()
 
 

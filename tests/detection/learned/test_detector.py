@@ -98,10 +98,10 @@ def test_heat_is_high_where_objects_are_and_low_elsewhere(taught):
     detector, scenes = taught
     picture, boxes = scenes[0].picture[:, :109], scenes[0].boxes
     finds, _, heat, _ = detector.look(picture, threshold=0.3)
-    assert heat.shape == (14, 14) and 0 <= heat.min() < 0.1
+    assert heat.shape == (28, 28) and 0 <= heat.min() < 0.1
     places = np.argwhere(heat >= finds.scores.max() - 1e-6) + 0.5
     [[left, top, right, bottom]] = finds.boxes[:1]
-    assert any(top < row * 109 / 14 < bottom and left < column * 8 < right for row, column in places), boxes
+    assert any(top < row * 109 / 28 < bottom and left < column * 4 < right for row, column in places), boxes
 
 
 def test_a_gray_picture_is_searched_by_a_detector_of_coloured_ones(taught):

@@ -13,7 +13,7 @@ from wimmel.detection import Piecewise
 from wimmel.detection.learned import pyramid
 from wimmel.detection.learned import sweep as sweeping
 from wimmel.detection.learned.calibration import Calibration
-from wimmel.detection.learned.network import network, window_size
+from wimmel.detection.learned.network import STRIDE, network, window_size
 from wimmel.detection.learned.pyramid import WholePicture, piece_of_level, shrunken
 from wimmel.detection.learned.settings import Settings
 from wimmel.detection.learned.sweep import bands, centres, sweep
@@ -68,10 +68,10 @@ def test_tiled_scores_are_those_of_the_untiled_sweep(size, tile):
         try:
             whole = whole_level(picture, band.span)
         except ValueError:  # no pixel at all at this size
-            assert band.outputs.shape[1:] == (size[0] // band.span // 8 + 1, size[1] // band.span // 8 + 1)
+            assert band.outputs.shape[1:] == tuple(side // band.span // STRIDE + 1 for side in size)
             continue
-        rows, columns = (side // 8 + 1 for side in whole.shape[1:])
-        ends = [8 * (count - 1) + side - side // 2 - have for count, side, have in
+        rows, columns = (side // STRIDE + 1 for side in whole.shape[1:])
+        ends = [STRIDE * (count - 1) + side - side // 2 - have for count, side, have in
                 zip((rows, columns), field, whole.shape[1:], strict=True)]  # fmt: skip
         frame = ((0, 0), *((side // 2, max(end, 0)) for side, end in zip(field, ends, strict=True)))
         expected = net(np.pad(whole, frame)[np.newaxis])[0, :, :rows, :columns]
@@ -118,18 +118,18 @@ def test_a_level_may_be_seen_band_by_band(size, tile, monkeypatch):
     np.testing.assert_array_equal(apart.presence.scores, together.presence.scores)
 
 
-@pytest.mark.parametrize(("across", "expected"), [(0.0, [[24, 32], [32, 32]]), (-0.2, [[24, 32]])])
+@pytest.mark.parametrize(("across", "expected"), [(0.0, [[24, 32], [28, 32]]), (-0.1, [[24, 32]])])
 def test_of_neighbouring_windows_both_count_unless_they_tell_of_the_same_thing(across, expected):
     settings = small(spans=(1.0,), classes=("pencil",))
 
     def net(tile):
         rows, columns = (
-            (side - field) // 8 + 1 for side, field in zip(tile.shape[2:], window_size(settings), strict=True)
+            (side - field) // STRIDE + 1 for side, field in zip(tile.shape[2:], window_size(settings), strict=True)
         )
         outputs = np.zeros((1, 5, rows, columns), np.float32)
         outputs[0, 0] = -9
-        outputs[0, 0, 4, 3], outputs[0, 0, 4, 4] = 5, 4
-        outputs[0, 1, 4, 4] = across
+        outputs[0, 0, 8, 6], outputs[0, 0, 8, 7] = 5, 4
+        outputs[0, 1, 8, 7] = across
         outputs[0, 3] = math.log(0.2)  # of 26 pixels
         return outputs
 
@@ -208,7 +208,7 @@ def test_only_pieces_of_a_tiles_size_are_read():
     assert isinstance(picture, Piecewise)
     net = network(settings).initialize(0)
     sweep(net, settings, picture, 0.5, 0.4, 10, tile=8)
-    rows, columns = (8 * 7 + side for side in window_size(settings))
+    rows, columns = (STRIDE * 7 + side for side in window_size(settings))
     assert picture.largest <= (2 * rows + 6) * (2 * columns + 6)
 
 
@@ -220,19 +220,19 @@ def test_a_score_belongs_to_the_window_around_its_centre():
     net = network(settings).initialize(0)
     plain = np.full((1, 160, 180), 128, np.uint8)
     [before] = bands(net, settings, WholePicture(plain))
-    x, y = centres(settings, np.array([9]), np.array([11]))
-    # the window of row 9 and column 11 changes, and only its pixels
+    x, y = centres(settings, np.array([19]), np.array([23]))
+    # the window of row 19 and column 23 changes, and only its pixels
     changed = plain.copy()
     top, left = int(y[0] - rows / 2), int(x[0] - columns / 2)
     changed[0, top : top + rows, left : left + columns] = 255
     [after] = bands(net, settings, WholePicture(changed))
     seen = np.argwhere((before.outputs != after.outputs).any(axis=0))
-    np.testing.assert_allclose(seen.min(axis=0) + seen.max(axis=0), (18, 22))
+    np.testing.assert_allclose(seen.min(axis=0) + seen.max(axis=0), (38, 46))
     edge = plain.copy()
     edge[0, :top] = edge[0, top + rows :] = 255
     edge[0, :, :left] = edge[0, :, left + columns :] = 255
     [beside] = bands(net, settings, WholePicture(edge))
-    np.testing.assert_allclose(beside.outputs[:, 9, 11], before.outputs[:, 9, 11], atol=1e-6)
+    np.testing.assert_allclose(beside.outputs[:, 19, 23], before.outputs[:, 19, 23], atol=1e-6)
 
 
 @pytest.mark.parametrize("score", [-3e4, -200.0, 200.0, 3e4])
@@ -241,7 +241,7 @@ def test_scores_of_any_size_become_probabilities(score):
     net = network(settings).initialize(3)
     bias = np.zeros(5, np.float32)
     bias[0] = score
-    net.load_state_dict(net.state_dict() | {"12.bias": bias})
+    net.load_state_dict(net.state_dict() | {f"{len(net) - 1}.bias": bias})
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         swept = sweep(net, settings, WholePicture(random_picture(90, 90)), 0.5, 0.4, 50)
     assert (len(swept.finds) > 0) == (score > 0)
@@ -281,7 +281,8 @@ def test_objects_of_other_proportions_than_the_typical_keep_theirs(width, height
     typical_height, typical_width = settings.object_size
 
     def one_find(tile):
-        outputs = np.zeros((1, 6, (tile.shape[2] - rows) // 8 + 1, (tile.shape[3] - columns) // 8 + 1), np.float32)
+        counts = (tile.shape[2] - rows) // STRIDE + 1, (tile.shape[3] - columns) // STRIDE + 1
+        outputs = np.zeros((1, 6, *counts), np.float32)
         outputs[:, :2] = -9
         outputs[0, :, 20, 22] = 9, -9, 0, 0, np.log(width / typical_width), np.log(height / typical_height)
         return outputs

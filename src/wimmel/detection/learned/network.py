@@ -1,4 +1,4 @@
-"""The network of a detector: five convolutions without padding, which score windows at every eighth pixel.
+"""The network of a detector: five convolutions without padding, which score windows at every fourth pixel.
 
 Given settings; hands on the network, the size of the window that decides one of its outputs, and the loss it learns by.
 """
@@ -14,8 +14,11 @@ import numpy as np
 from wimmel import functional, nn
 from wimmel.detection.learned.settings import LONGER_SIDE, Settings
 
-STRIDE = 8
+STRIDE = 4
 """Pixels from one window to the next."""
+
+APART = 8
+"""Pixels from one tap of the last kernel to the next."""
 
 OFFSETS = 4
 """Outputs beside the classes' scores: from the window's centre to the box's, across and down, into the object's longer
@@ -39,8 +42,8 @@ def network(settings: Settings) -> nn.Sequential:
         nn.ReLU(),
         nn.Conv2d(third, fourth, 3),
         nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(fourth, fifth, _last_kernel(settings)),
+        nn.MaxPool2d(2, stride=1),
+        nn.Conv2d(fourth, fifth, _last_kernel(settings), dilation=APART // STRIDE),
         nn.ReLU(),
         nn.Conv2d(fifth, len(settings.class_names) + OFFSETS, 1),
     )
@@ -54,13 +57,13 @@ def window_size(settings: Settings) -> tuple[int, int]:
     >>> window_size(Settings(("object",), 3, (40.0, 40.0), (1.0,)))
     (55, 55)
     """
-    rows, columns = (_BEFORE_LAST + STRIDE * (side - 1) for side in _last_kernel(settings))
+    rows, columns = (_BEFORE_LAST + APART * (side - 1) for side in _last_kernel(settings))
     return rows, columns
 
 
 def _last_kernel(settings: Settings) -> tuple[int, int]:
     """The smallest with which the window holds a typical object and some of what is around it."""
-    rows, columns = (max(1, math.ceil((side + _AROUND - _BEFORE_LAST) / STRIDE) + 1) for side in settings.object_size)
+    rows, columns = (max(1, math.ceil((side + _AROUND - _BEFORE_LAST) / APART) + 1) for side in settings.object_size)
     return rows, columns
 
 

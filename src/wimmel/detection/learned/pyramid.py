@@ -90,7 +90,8 @@ def piece_of_level(picture: Piecewise, span: float, top: int, left: int, bottom:
     if first_row >= last_row or first_column >= last_column:
         return piece
     shown = pixels_of_level(picture, span, first_row, first_column, last_row, last_column)
-    piece[:, first_row - top : last_row - top, first_column - left : last_column - left] = scaled(shown)
+    within = piece[:, first_row - top : last_row - top, first_column - left : last_column - left]
+    scaled(shown, within)
     return piece
 
 
@@ -136,6 +137,7 @@ def resized(pixels: np.ndarray, size: tuple[int, int], box: tuple[float, float, 
     return shown[np.newaxis] if shown.ndim == 2 else shown.transpose(2, 0, 1)
 
 
-def scaled(pixels: np.ndarray) -> np.ndarray:
-    """Bytes as the network takes them: float32, 0 for a middle gray."""
-    return (pixels.astype(np.float32) - np.float32(_MIDDLE)) / np.float32(_UNIT)
+def scaled(pixels: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Bytes as the network takes them: float32, 0 for a middle gray; written to `out`, if it is given."""
+    out = np.subtract(pixels, np.float32(_MIDDLE), out=out, dtype=np.float32)
+    return np.divide(out, np.float32(_UNIT), out=out)

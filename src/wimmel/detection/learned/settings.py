@@ -71,7 +71,7 @@ class Settings:
     channels: int
     object_size: tuple[float, float]
     spans: tuple[float, ...]
-    widths: tuple[int, int, int, int, int] = (16, 24, 48, 64, 96)
+    widths: tuple[int, int, int, int, int] = (16, 24, 48, 48, 64)
     steps: int = 4000
     batch_size: int = 64
     positives: float = 0.25

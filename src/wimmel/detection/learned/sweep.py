@@ -28,14 +28,14 @@ from wimmel.runtime.native import get_num_threads, num_threads
 
 Network = Callable[[np.ndarray], np.ndarray]
 
-TILE = 64
+TILE = 128
 """Windows along a side of a tile, at most."""
 
 BAND = 2**23
 """Numbers that the network gives for a band, unless one row of tiles has more."""
 
 _STEP = 4
-_MOST_WINDOWS = 10_000
+_MOST_WINDOWS = 40_000
 _LARGEST_LOGARITHM = 3.0
 
 
@@ -69,7 +69,7 @@ class Swept(NamedTuple):
     windows : float64 array (n, 3)
         For each find the centre of its window, across and down in the picture's pixels, and what a pixel of it spans.
     heat : float32 array (rows, columns)
-        The highest probability of any class, at any size, for cells that cover the picture evenly, about 8 pixels each.
+        The highest probability of any class, at any size, for cells that cover the picture evenly, about 4 pixels each.
     presence : Presence
         Whether there is one anywhere.
     """
