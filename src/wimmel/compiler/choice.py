@@ -14,8 +14,8 @@ WINDOW = 4
 
 def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
     """The algorithm for a convolution or one of its gradients: ``direct``, ``overlap-add`` (gradients by an input of
-    few channels), ``winograd 2x2``, ``winograd 4x4`` or ``winograd 1x4`` (by the tile of outputs, or of
-    cotangents), or ``fft``.
+    few channels), ``winograd 2x2``, ``winograd 4x4``, ``winograd 1x4`` or ``winograd 4x1`` (by the tile
+    of outputs, or of cotangents), or ``fft``.
 
     Parameters
     ----------
@@ -33,10 +33,8 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
         return "fft"
     if anchor.primitive.name == "convolution_input_gradient" and kernels.overlap_add.overlaps(anchor, target):
         return "overlap-add"
-    costs = kernels.winograd_costs
-    if precision == "fast" and anchor.primitive.name in faces and costs.is_best_in_rows(anchor, target):
-        return costs.IN_ROWS
-    return "direct"
+    pieces = precision == "fast" and anchor.primitive.name in faces
+    return (pieces and kernels.winograd_costs.best_in_pieces(anchor, target)) or "direct"
 
 
 def pools(anchor: Tensor, window: Shape, target: Target, precision: str) -> bool:
@@ -57,6 +55,7 @@ def pools(anchor: Tensor, window: Shape, target: Target, precision: str) -> bool
     if tile := kernels.winograd_costs.TILES.get(chosen):
         whole = all(tile % size == 0 for size in window)
         return whole and math.prod(window[:-2]) == math.prod(anchor.attributes["dilation"][-2:]) == 1
-    if chosen == kernels.winograd_costs.IN_ROWS:
-        return max(window) <= WINDOW and kernels.winograd_costs.PIECE % window[-1] == 0
+    if (axis := kernels.winograd_costs.ALONG.get(chosen)) is not None:
+        whole = kernels.winograd_costs.PIECE % window[axis] == 0
+        return max(window) <= WINDOW and whole and anchor.attributes["dilation"][axis] == 1
     return max(window) <= WINDOW and math.prod(window[:-2]) == 1

@@ -30,8 +30,8 @@ def _convolution(planner: Planner, region: Region) -> None:
     plan: _Plan = kernels.depthwise.plan_depthwise if _is_depthwise(anchor) else _plan_of_algorithm(planner, anchor)
     if region.pool is not None:
         plan = partial(plan, window=region.pool.attributes["kernel"])
-        if planner.algorithm(anchor) == kernels.winograd_costs.IN_ROWS:
-            plan = partial(plan, columns=anchor.shape[-1])
+        if (axis := kernels.winograd_costs.ALONG.get(planner.algorithm(anchor))) is not None:
+            plan = partial(plan, columns=anchor.shape[axis])
     _convolved(planner, region, plan)
 
 
@@ -99,8 +99,9 @@ def _weight_gradient(planner: Planner, region: Region) -> None:
 def _plan_of_algorithm(planner: Planner, anchor: Tensor) -> _Plan:
     """What plans a convolution by the algorithm chosen for the anchor."""
     chosen = planner.algorithm(anchor)
-    if chosen == kernels.winograd_costs.IN_ROWS:
-        return kernels.winograd_rows.plan_winograd_rows
+    if chosen in kernels.winograd_costs.ALONG:
+        turned = chosen == kernels.winograd_costs.IN_COLUMNS
+        return partial(kernels.winograd_rows.plan_winograd_rows, turned=turned)
     if tile := kernels.winograd_costs.TILES.get(chosen):
         prepared = anchor.inputs[1] in planner.prepared
         return partial(kernels.winograd.plan_winograd, tile=tile, prepared=prepared)

@@ -160,8 +160,9 @@ class Planner:
     def enlarged(self, anchor: Tensor) -> float:
         """How many times larger the anchor's weights are in the form that its kernel reads."""
         costs, chosen = kernels.winograd_costs, self.algorithm(anchor)
-        if chosen == costs.IN_ROWS:
-            return 1 + (costs.PIECE - 1) / anchor.inputs[1].shape[-1]
+        if chosen in costs.ALONG:
+            taps = anchor.inputs[1].shape[costs.ALONG[chosen]]
+            return (costs.PIECE + costs.odd(taps) - 1) / taps
         return ((costs.TILES[chosen] + 2) / 3) ** 2 if chosen in costs.TILES else 1.0
 
     def algorithm(self, anchor: Tensor) -> str:

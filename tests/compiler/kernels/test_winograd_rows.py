@@ -21,7 +21,9 @@ from wimmel.compiler.chain import Chain
 from wimmel.compiler.choice import algorithm, pools
 from wimmel.compiler.kernels import winograd_rows
 from wimmel.compiler.kernels.border import with_halo
-from wimmel.compiler.kernels.winograd_costs import IN_ROWS, PIECE, PROMISED, ROW_ERRORS, is_best_in_rows, row_error
+from wimmel.compiler.kernels.winograd_costs import (
+    ALONG, IN_COLUMNS, IN_ROWS, PIECE, PROMISED, ROW_ERRORS, best_in_pieces, row_error,
+)  # fmt: skip
 from wimmel.compiler.kernels.winograd_rows import WinogradRowsSchedule, plan_winograd_rows
 from wimmel.compiler.kernels.winograd_tiles import INLINE
 from wimmel.compiler.kernels.winograd_transforms import ALONG_ROWS
@@ -52,11 +54,11 @@ def test_the_points_powers_are_exact_in_float32(transforms):
 
 
 def drawn(random: np.random.Generator) -> Case:
-    """Of one or two axes."""
+    """Of one or two axes; the last has 2 to 9 taps."""
     channels, outputs = (int(random.choice([1, 2, 3, 5, 6, 8, 16, 17, 31, 33, 48, 70])) for _ in range(2))
     axes = int(random.choice([1, 2, 2]))
-    kernel = (*(int(n) for n in random.integers(1, 6, axes - 1)), int(random.choice(list(ALONG_ROWS))))
-    dilation = (*(int(n) for n in random.integers(1, 4, axes - 1)), 1)
+    kernel = (*(int(n) for n in random.integers(1, 6, axes - 1)), int(random.integers(2, 10)))
+    dilation = (*(int(n) for n in random.integers(1, 4, axes - 1)), int(random.choice([1, 1, 2, 3])))
     padding = tuple((int(a), int(b)) for a, b in random.integers(0, 5, (axes, 2)) * (random.random() < 0.8))
     fewest = [d * (k - 1) + 1 - a - b for k, d, (a, b) in zip(kernel, dilation, padding, strict=True)]
     most = 24 if axes == 2 else 200
@@ -71,6 +73,30 @@ def test_drawn_convolutions_give_what_the_definition_gives(target):
     for seed in range(CASES[target.name]):
         epilogue = INEXACT[seed % len(INEXACT)]
         run(drawn(random), "float32", epilogue, target, seed, plan_winograd_rows, tolerance=PROMISED)
+
+
+def turned(convolution: Case) -> Case:
+    """With rows and columns exchanged."""
+    (*x, rows, columns), (*weight, down, across) = convolution.x, convolution.weight
+    settings = {
+        name: value[::-1] if isinstance(value, tuple) else value for name, value in convolution.settings.items()
+    }
+    return Case((*x, columns, rows), (*weight, across, down), settings)
+
+
+in_columns = partial(plan_winograd_rows, turned=True)
+
+
+@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
+def test_along_columns(target):
+    random, count = np.random.default_rng(22), 0
+    for seed in range(CASES[target.name]):
+        convolution = drawn(random)
+        if len(convolution.x) == 4:
+            epilogue = INEXACT[seed % len(INEXACT)]
+            run(turned(convolution), "float32", epilogue, target, seed, in_columns, tolerance=PROMISED)
+            count += 1
+    assert count > 2
 
 
 def apart(x: tuple[int, ...], outputs: int, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Case:
@@ -222,11 +248,16 @@ ROWS_APART = input_tensor("x", (1, 64, 28, 28), "float32"), input_tensor("w", (6
         ("direct", convolution((1, 4, 200), 16, (3,))),
         ("direct", convolution((1, 64, 16), 64, (5,), padding=2)),
         ("direct", convolution((1, 32, 20, 5), 32, (1, 3), padding=1)),
-        (IN_ROWS, convolution((1, 64, 28, 7), 64, (5, 5))),
-        ("direct", convolution((1, 64, 28, 5), 64, (5, 5))),
-        ("direct", convolution((1, 64, 28, 28), 64, (5, 1))),
+        (IN_ROWS, convolution((1, 64, 9, 7), 64, (5, 5))),
+        (IN_COLUMNS, convolution((1, 64, 28, 7), 64, (5, 5))),
+        (IN_COLUMNS, convolution((1, 64, 28, 5), 64, (5, 5))),
+        (IN_COLUMNS, convolution((1, 64, 28, 28), 64, (5, 1))),
+        (IN_COLUMNS, convolution((1, 48, 128, 128), 64, (4, 2), dilation=2)),
+        (IN_ROWS, convolution((1, 64, 28, 28), 64, (4, 4))),
+        ("direct", convolution((1, 8, 28, 28), 64, (2, 2))),
         ("direct", convolution((1, 64, 28, 28), 64, (5, 5), stride=2)),
-        ("direct", convolution((1, 64, 28, 28), 64, (5, 5), dilation=2)),
+        (IN_ROWS, convolution((1, 64, 28, 28), 64, (5, 5), dilation=2)),
+        ("direct", convolution((1, 64, 15, 15), 64, (5, 5), dilation=14, padding=28)),
         ("direct", convolution((1, 64, 28, 28), 64, (5, 5), groups=2)),
         ("direct", convolution((1, 64, 28, 28), 64, (5, 5), dtype="float64")),
         ("direct", convolution((0, 64, 28, 28), 64, (5, 5))),
@@ -240,9 +271,9 @@ def test_what_is_chosen(expected, anchor):
 def test_no_error_is_chosen_that_is_larger_than_promised(monkeypatch):
     anchor = convolution((1, 64, 28, 28), 64, (5, 5))
     assert all(row_error(taps, 4096) <= PROMISED for taps in ROW_ERRORS)
-    assert is_best_in_rows(anchor, KNOWN["avx512"])
+    assert best_in_pieces(anchor, KNOWN["avx512"]) == IN_ROWS
     monkeypatch.setitem(ROW_ERRORS, 5, {1: 1e-6, 2: 3e-5})
-    assert not is_best_in_rows(anchor, KNOWN["avx512"])
+    assert best_in_pieces(anchor, KNOWN["avx512"]) is None
 
 
 def test_which_windows_are_pooled():

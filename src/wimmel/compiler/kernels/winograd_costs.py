@@ -18,8 +18,11 @@ from wimmel.graph.tensor import Shape, Tensor
 TILES = {"winograd 2x2": 2, "winograd 4x4": 4}
 """The names of these algorithms, and the outputs along a side of their tiles."""
 
-IN_ROWS = "winograd 1x4"
-"""The one whose tiles are pieces of a row, for convolutions over one or two axes."""
+IN_ROWS, IN_COLUMNS = "winograd 1x4", "winograd 4x1"
+"""Those whose tiles are pieces of a row, or of a column, for convolutions over one or two axes."""
+
+ALONG = {IN_ROWS: -1, IN_COLUMNS: -2}
+"""Their axis."""
 
 PIECE = 4
 """The outputs of such a tile."""
@@ -37,7 +40,7 @@ ROW_ERRORS = {
     7: {1: 9.6e-6, 16: 6.6e-6, 64: 2.4e-6, 256: 3.0e-6, 1024: 4.8e-6, 4096: 7.6e-6},
     9: {3: 3.2e-5, 16: 9.5e-6, 64: 5.2e-6, 256: 4.4e-6, 1024: 7.6e-6, 4096: 1.6e-5},
 }
-"""The same of convolutions along rows, by taps in a row, and channels times rows of taps."""
+"""The same of convolutions along rows, by taps in a row, and channels times rows of taps. A tap less is a zero more."""
 
 GRADIENT_ERRORS = {2: 2.9e-6, 4: 1.9e-6}
 """The same of weight gradients, of the largest sum of |x| * |g| within 3x3 weights: no sum has more products than were
@@ -120,22 +123,38 @@ def tile_for(anchor: Tensor, target: Target) -> int | None:
     return best if best is not None and costs[best] < WORTH * products else None
 
 
-def is_best_in_rows(anchor: Tensor, target: Target) -> bool:
-    """Whether a convolution over one or two axes, or its gradient by the input, is best computed by pieces of rows."""
+def best_in_pieces(anchor: Tensor, target: Target) -> str | None:
+    """`IN_ROWS` or `IN_COLUMNS`, if a convolution over one or two axes, or its gradient by the input, is best computed
+    so."""
     attributes, (source, weight) = anchor.attributes, anchor.inputs
-    taps, sizes, dilation = weight.shape[2:], anchor.shape[2:], attributes["dilation"]
-    if anchor.dtype != np.float32 or len(sizes) > 2 or 0 in weight.shape + anchor.shape + source.shape:
-        return False
-    if {*attributes["stride"], attributes["groups"], dilation[-1]} != {1}:
-        return False
-    if -(-sizes[-1] // PIECE) * math.prod(sizes[:-1]) < ENOUGH_PIECES:
-        return False
-    channels, outputs, rows, lanes = source.shape[1], anchor.shape[1], math.prod(taps[:-1]), target.lanes("f32")
-    if taps[-1] not in ROW_ERRORS or row_error(taps[-1], rows * channels) > PROMISED:
-        return False
-    columns = sizes[-1] if sizes[-1] <= SHORT else COMMON
-    pieces = -(-columns // PIECE) * row_operations(rows, taps[-1], channels, outputs, lanes)
-    return pieces < WORTH * columns * direct_cost(outputs, channels, three(taps, 1), three(dilation, 1), lanes)
+    taps, axes, dilation = weight.shape[2:], len(anchor.shape) - 2, attributes["dilation"]
+    if anchor.dtype != np.float32 or axes > 2 or 0 in weight.shape + anchor.shape + source.shape:
+        return None
+    if {*attributes["stride"], attributes["groups"]} != {1}:
+        return None
+    direct = direct_cost(anchor.shape[1], source.shape[1], three(taps, 1), three(dilation, 1), target.lanes("f32"))
+    costs = {name: _cost_in_pieces(anchor, axis, target) for name, axis in ALONG.items() if -axis <= axes}
+    best = min(costs, key=lambda name: costs[name])
+    return best if costs[best] < WORTH * direct else None
+
+
+def _cost_in_pieces(anchor: Tensor, axis: int, target: Target) -> float:
+    """What an output costs by pieces along an axis; infinity where that is not possible."""
+    source, weight = anchor.inputs
+    taps, size, dilation = weight.shape[2:][axis], anchor.shape[axis], anchor.attributes["dilation"][axis]
+    rows, channels, outputs = math.prod(weight.shape[2:]) // taps, source.shape[1], anchor.shape[1]
+    columns = -(-size // dilation)
+    if -(-columns // PIECE) * math.prod(anchor.shape[2:]) // size < ENOUGH_PIECES:
+        return math.inf
+    if odd(taps) not in ROW_ERRORS or row_error(taps, rows * channels) > PROMISED:
+        return math.inf
+    columns = columns if columns <= SHORT else COMMON
+    return -(-columns // PIECE) * row_operations(rows, taps, channels, outputs, target.lanes("f32")) / columns
+
+
+def odd(taps: int) -> int:
+    """With a zero more, if the number is even."""
+    return taps | 1
 
 
 def tiles_along(size: int, tile: int, dilation: int) -> int:
@@ -171,7 +190,7 @@ def error(tile: int, channels: int) -> float:
 
 def row_error(taps: int, channels: int) -> float:
     """What is to be expected with so many taps in a row, and channels of all rows of taps."""
-    return _expected(ROW_ERRORS[taps], channels)
+    return _expected(ROW_ERRORS[odd(taps)], channels) * odd(taps) / taps
 
 
 def _expected(errors: dict[int, float], channels: int) -> float:
@@ -201,8 +220,8 @@ def operations(
 def row_operations(rows: int, taps: int, channels: int, outputs: int, lanes: int) -> float:
     """What a piece of a row costs, of many below each other, by so many rows of taps."""
     vectors = -(-outputs // lanes)
-    products = (PIECE + taps - 1) * (rows * channels + ROW_BESIDE) * vectors
-    return products + -(-channels // lanes) * ROW_DATA[taps] + vectors * ROW_BACK[taps]
+    products = (PIECE + odd(taps) - 1) * (rows * channels + ROW_BESIDE) * vectors
+    return products + -(-channels // lanes) * ROW_DATA[odd(taps)] + vectors * ROW_BACK[odd(taps)]
 
 
 def _gradient_cost(tile: int, sizes: list[int], channels: int, outputs: int, target: Target) -> float:

@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from wimmel.compiler.kernels.microkernel import FEWEST, Block, accumulate, zeros
+from wimmel.compiler.kernels.winograd_costs import odd
 from wimmel.compiler.kernels.winograd_tiles import INLINE, Vectors, largest_of_window
 from wimmel.compiler.kernels.winograd_transforms import ALONG_ROWS
 from wimmel.compiler.language import Builder, Function, Number, Type, Value
@@ -25,7 +26,7 @@ class WinogradRowsKernel:
 
     def __init__(self, schedule: WinogradRowsSchedule, target: Target, name: str) -> None:
         self.schedule = schedule
-        self.transforms = ALONG_ROWS[schedule.taps[1]]
+        self.transforms = ALONG_ROWS[odd(schedule.taps[1])]
         self.target = target
         self.builder = Builder(name)
         self.kind = schedule.block.kind
@@ -37,17 +38,20 @@ class WinogradRowsKernel:
         builder, schedule, n = self.builder, self.schedule, self.transforms.n
         argument, begin, end, thread = builder.kernel()
         count = len(schedule.results) + len(schedule.operands)
-        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 12 + "ii" * (1 + count))
+        words = builder.arguments(argument, "ppp" + "p" * count + "i" * 12 + "iii" * (1 + count))
         x, self.weights, own, *pointers = words[: 3 + count]
         height, width, tiles, rows, row_parts, span, parts, *sizes = words[3 + count : 14 + count]
         self.width, columns = width, words[14 + count]
         self.plane, self.data_plane, self.products_plane, size = sizes
-        (by_picture, self.by_row), *strides = zip(words[15 + count :: 2], words[16 + count :: 2], strict=True)
+        (by_picture, self.by_row, by_column), *strides = zip(
+            *(words[k + count :: 3] for k in (15, 16, 17)), strict=True
+        )
+        self.by_column = by_column if schedule.columns is None else schedule.columns
         views = list(zip(pointers, strides, (*schedule.results, *schedule.operands), self.types, strict=True))
         self.data = builder.offset(own, thread * size, self.kind)
         self.products = builder.offset(self.data, self.data_plane * n, self.kind)
         self.piece = builder.offset(self.products, self.products_plane * n, self.kind)
-        self.last = columns + (self.transforms.r - 2)
+        self.last = columns + (schedule.taps[1] - 2)
         (high, _), results = schedule.window, len(schedule.results)
 
         def task(number: Value) -> None:
@@ -57,11 +61,12 @@ class WinogradRowsKernel:
             self.first = part * span
             self.count = builder.select(builder.compare("eq", part, parts - 1), tiles - self.first, span)
             self.transform_data(builder.offset(x, picture * by_picture + row * self.by_row, self.kind))
-            self.views = list[tuple[Value, Value, int, int, Type]]()
-            for place, (pointer, (by_picture_, by_row), along, type_) in enumerate(views):
+            self.views = list[tuple[Value, Value, Number, int, Type]]()
+            for place, (pointer, (by_picture_, by_row, told), (by_column, by_output), type_) in enumerate(views):
                 line = row // high if place < results else row
                 there = builder.offset(pointer, picture * by_picture_ + line * by_row, type_.kind)
-                self.views.append((there, by_row, *along, type_))
+                by_column = told if by_column is None else by_column
+                self.views.append((there, by_row, by_column, by_output, type_))
             builder.loop(0, -(-schedule.outputs // self.step), 1, self.outputs)
 
         builder.loop(begin, end, 1, task)
@@ -93,7 +98,7 @@ class WinogradRowsKernel:
 
             def tile(tile: Value) -> None:
                 first = (self.first + tile) * self.transforms.m
-                start = builder.offset(line, first * schedule.columns, self.kind)
+                start = builder.offset(line, first * self.by_column, self.kind)
                 result = builder.offset(results, tile * channels, self.kind)
                 inside = builder.compare("le", first + (n - 1), self.last)
                 builder.when(
@@ -105,7 +110,7 @@ class WinogradRowsKernel:
             builder.loop(0, self.count, 1, tile)
 
         def transform(start: Value, result: Value, columns: Sequence[Number]) -> None:
-            places = [column * schedule.columns for column in columns]
+            places = [column * self.by_column for column in columns]
 
             def some(channel: Value) -> None:
                 if channels > lanes and channels % lanes:

@@ -1,4 +1,4 @@
-"""Weights of Winograd's convolutions along rows, transformed: each row of r taps becomes n planes of rows as the
+"""Weights of Winograd's convolutions along rows, transformed: each row of taps becomes n planes of rows as the
 micro-kernel reads them."""
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from wimmel.compiler.chain import Chain
 from wimmel.compiler.kernels.elements import plan_elements
 from wimmel.compiler.kernels.microkernel import Block
+from wimmel.compiler.kernels.winograd_costs import odd
 from wimmel.compiler.kernels.winograd_tiles import Vectors, apart
 from wimmel.compiler.kernels.winograd_transforms import ALONG_ROWS
 from wimmel.compiler.language import Builder, Function, Type, Value
@@ -44,7 +45,7 @@ class RowWeightsSchedule:
         builder = Builder(name)
         argument, begin, end, _ = builder.kernel()
         weights, result, outputs, rows, parts, plane = builder.arguments(argument, "ppiiii")
-        transforms, vector, step = ALONG_ROWS[self.taps], Type("f32", self.lanes), self.vectors * self.lanes
+        transforms, vector, step = ALONG_ROWS[odd(self.taps)], Type("f32", self.lanes), self.vectors * self.lanes
 
         def task(number: Value) -> None:
             block, first = number // parts, number % parts * ROWS_OF_TASK
@@ -56,6 +57,7 @@ class RowWeightsSchedule:
                     taken = builder.offset(weights, row * (self.taps * outputs) + output, "f32")
                     given = builder.offset(result, (block * rows + row) * step + place, "f32")
                     taps = [builder.load(taken, outputs * tap, vector, mask) for tap in range(self.taps)]
+                    taps += [builder.constant(vector, 0.0)] * (odd(self.taps) - self.taps)
                     for value in transforms.weights(Vectors(builder), taps):
                         builder.store(value, given, 0)
                         given = builder.offset(given, plane, "f32")
@@ -75,7 +77,7 @@ def plan_row_weights(weight: Place, block: Block, target: Target) -> tuple[Place
     copy = row_major(Buffer(weight.dtype, weight.size, name="packed"), in_order.shape)
     steps = plan_elements(Chain.identity(weight.dtype), [in_order], [copy], target, "pack")
     plane = apart(blocks * rows * block.outputs)
-    size = ALONG_ROWS[taps].n * plane
+    size = ALONG_ROWS[odd(taps)].n * plane
     result = Place(Buffer(weight.dtype, size, name="transformed"), 0, (size,), (1,))
     parts = -(-rows // ROWS_OF_TASK)
     schedule = RowWeightsSchedule(taps, block.vectors, block.lanes, outputs % block.outputs == 0)
