@@ -22,7 +22,14 @@ from wimmel.compiler.choice import algorithm, pools
 from wimmel.compiler.kernels import winograd_rows
 from wimmel.compiler.kernels.border import with_halo
 from wimmel.compiler.kernels.winograd_costs import (
-    ALONG, IN_COLUMNS, IN_ROWS, PIECE, PROMISED, ROW_ERRORS, best_in_pieces, row_error,
+    ALONG,
+    IN_COLUMNS,
+    IN_ROWS,
+    PIECE,
+    PROMISED,
+    ROW_ERRORS,
+    best_in_pieces,
+    row_error,
 )  # fmt: skip
 from wimmel.compiler.kernels.winograd_rows import WinogradRowsSchedule, plan_winograd_rows
 from wimmel.compiler.kernels.winograd_tiles import INLINE
@@ -101,7 +108,7 @@ def test_along_columns(target):
 
 def apart(x: tuple[int, ...], outputs: int, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> Case:
     """Padded as much as keeps the picture's size."""
-    padding = tuple((d * (k // 2), d * (k // 2)) for k, d in zip(kernel, dilation, strict=True))
+    padding = tuple((d * (k // 2), d * ((k - 1) // 2)) for k, d in zip(kernel, dilation, strict=True))
     settings = {"stride": (1,) * len(kernel), "padding": padding, "dilation": dilation, "groups": 1}
     return Case(x, (outputs, x[1], *kernel), settings)
 
@@ -118,6 +125,10 @@ NAMED = {
     "rows of taps far apart": (apart((1, 8, 40, 20), 32, (3, 5), (8, 1)), (3, 1)),
     "windows as wide as a tile": (case((1, 5, 17, 18), 21, (5, 5), padding=2), (4, 4)),
     "more weights than pixels": (case((1, 200, 7, 7), 160, (7, 7), padding=3), (1, 1)),
+    "an even number of taps": (case((2, 20, 18, 21), 40, (4, 6), padding=1), (2, 2)),
+    "taps of a row lie apart": (apart((2, 20, 13, 38), 40, (3, 5), (1, 3)), (4, 1)),
+    "a detector's last": (case((1, 48, 23, 31), 64, (2, 4), dilation=2), (1, 1)),
+    "fewer columns than lie between taps": (apart((2, 9, 13, 2), 20, (3, 3), (1, 4)), (1, 1)),
 }
 
 
@@ -128,6 +139,9 @@ def test_named_convolutions(name, target):
     seed = list(NAMED).index(name)
     epilogue, window = ("bias relu", "residual")[seed % 2], () if set(window) == {1} else window
     run(convolution, "float32", epilogue, target, seed, plan_winograd_rows, tolerance=PROMISED, window=window)
+    if len(convolution.x) == 4:
+        across = turned(convolution)
+        run(across, "float32", epilogue, target, seed, in_columns, tolerance=PROMISED, window=window[::-1])
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
@@ -170,7 +184,7 @@ def relative_errors(x, weight, target) -> np.ndarray:
 
 
 @pytest.mark.parametrize("positive", [False, True], ids=["normal", "positive"])
-@pytest.mark.parametrize("taps", ALONG_ROWS)
+@pytest.mark.parametrize("taps", range(2, 10))
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
 def test_errors_are_what_the_table_says(target, taps, positive):
     random = np.random.default_rng(5)
@@ -182,7 +196,7 @@ def test_errors_are_what_the_table_says(target, taps, positive):
         assert relative_errors(x, weight, target).max() < 1.5 * row_error(taps, channels * rows)
 
 
-@pytest.mark.parametrize("taps", ALONG_ROWS)
+@pytest.mark.parametrize("taps", range(2, 10))
 def test_a_dark_half_is_as_exact_as_a_bright_one(taps):
     random = np.random.default_rng(6)
     x = random.standard_normal((1, 48, 24, 48)).astype(np.float32)
@@ -191,7 +205,7 @@ def test_a_dark_half_is_as_exact_as_a_bright_one(taps):
     errors = relative_errors(x, weight, KNOWN["avx512"])
     inside = 24 // PIECE + 1  # the first piece that sees nothing of the bright half
     assert errors.max() < PROMISED
-    assert errors[..., inside:].max() < PROMISED / 8
+    assert errors[..., inside:].max() < 1.5 * errors[..., : 24 // PIECE].max() < PROMISED / 4
 
 
 def test_neither_the_other_pictures_nor_the_tasks_change_bits(monkeypatch):
@@ -205,14 +219,15 @@ def test_neither_the_other_pictures_nor_the_tasks_change_bits(monkeypatch):
         assert np.array_equal(convolved(x, weight, settings, target, plan_winograd_rows), expected)
 
 
-def test_pictures_of_another_size_need_no_new_code():
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+def test_pictures_of_another_size_need_no_new_code(turned):
     target, weight = KNOWN["avx512"], row_major(Buffer("float32", 24 * 8 * 25), (24, 8, 5, 5))
     padding, chain = ((2, 2), (2, 2)), Chain.identity("float32")
     schedules = []
     for n, height, width in ((1, 9, 9), (3, 5, 70), (2, 1, 4), (1, 224, 224), (2, 13, 5)):
         x = with_halo("float32", (n, 8, height, width), padding)
         y = with_halo("float32", (n, 24, height, width), ((0, 0), (0, 0)))
-        steps = plan_winograd_rows(x, weight, [y], chain, [], (1, 1), padding, (1, 1), 1, target)
+        steps = plan_winograd_rows(x, weight, [y], chain, [], (1, 1), padding, (1, 1), 1, target, turned=turned)
         schedules.append(tuple(step.schedule for step in steps))
     assert len(set(schedules)) == 1
 
@@ -281,15 +296,24 @@ def test_which_windows_are_pooled():
     assert [pools(anchor, window, target, "fast") for window in ((2, 2), (3, 4), (2, 3), (8, 2))] == [
         True, True, False, False,
     ]  # fmt: skip
+    anchor = convolution((1, 64, 40, 40), 64, (5, 1))
+    assert [pools(anchor, window, target, "fast") for window in ((2, 2), (4, 3), (3, 2))] == [True, True, False]
+    anchor = convolution((1, 64, 40, 40), 64, (5, 5), dilation=2)
+    assert algorithm(anchor, target, "fast") == IN_ROWS
+    assert not pools(anchor, (2, 2), target, "fast")
 
 
-def test_within_graphs(monkeypatch):
+@pytest.mark.parametrize("name", ALONG)
+def test_within_graphs(monkeypatch, name):
     """Forward and input gradients, one after the other."""
-    monkeypatch.setattr(planning, "algorithm", lambda *_: IN_ROWS)
+    monkeypatch.setattr(planning, "algorithm", lambda *_: name)
     random = np.random.default_rng(8)
     for seed in range(6):
         first = drawn(random)
         axes = len(first.x) - 2
+        if axes < -ALONG[name]:
+            continue
+        first = turned(first) if name == IN_COLUMNS else first
         second = case(first.result, 21, (3,) * axes, padding=1)
         shapes = (first.x, first.weight, second.weight, second.result)
         values = [random.integers(-3, 4, shape).astype(np.float32) for shape in shapes]

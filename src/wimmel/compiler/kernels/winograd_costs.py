@@ -92,7 +92,8 @@ ENOUGH_PIECES = 5
 """Pieces of rows in a picture, of which fewer fill no block."""
 
 SHORT = 8
-"""The longest rows that are reckoned for themselves where tiles are pieces of rows."""
+"""The longest rows that are reckoned for themselves where tiles are pieces of rows; of columns that lie apart there are
+more."""
 
 WORTH = 0.85
 """Of what the direct way costs, this one must stay below so much to be chosen."""
@@ -144,6 +145,8 @@ def _cost_in_pieces(anchor: Tensor, axis: int, target: Target) -> float:
     taps, size, dilation = weight.shape[2:][axis], anchor.shape[axis], anchor.attributes["dilation"][axis]
     rows, channels, outputs = math.prod(weight.shape[2:]) // taps, source.shape[1], anchor.shape[1]
     columns = -(-size // dilation)
+    if dilation > 1 and columns <= SHORT:
+        return math.inf
     if -(-columns // PIECE) * math.prod(anchor.shape[2:]) // size < ENOUGH_PIECES:
         return math.inf
     if odd(taps) not in ROW_ERRORS or row_error(taps, rows * channels) > PROMISED:
