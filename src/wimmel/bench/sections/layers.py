@@ -45,6 +45,10 @@ UNUSUAL = [
     Layer(64, 32, (4, 4), (32, 32), stride=2, padding=1, face="transposed"),
     Layer(128, 64, (2, 2), (28, 28), stride=2, face="transposed"),
 ]
+OBLONG = [
+    Layer(128, 128, (1, 7), (17, 17)), Layer(128, 128, (7, 1), (17, 17)), Layer(64, 64, (4, 4), (28, 28)),
+    Layer(48, 64, (4, 2), (128, 128), dilation=2),
+]  # fmt: skip
 GROUPS = {"ResNet and VGG": KNOWN, "LeNet": LENET, "depthwise": DEPTHWISE, "1-D, 3-D and others": UNUSUAL}
 
 
@@ -56,6 +60,8 @@ def cases() -> Iterator[Case]:
                 yield Case(str(of), f"{group}, batch {pictures}", of)
     for layer in LARGE:
         yield Case(str(layer), "large filters", layer)
+    for layer in OBLONG:
+        yield Case(str(layer), "oblong and even kernels", layer)
     for layer in (LARGE[0], LARGE[5]):
         yield Case(str(layer.of(pictures=16)), "large filters", layer.of(pictures=16))
 
