@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from wimmel.cli.screen import Screen
     from wimmel.detection import Scene
 
-STEPS = 2500
+STEPS = 3000
 SCENES, WIMS, WITHOUT = 12, 3, 8
 """Scenes to learn from, how many Wims are in each, and how many more scenes there are without him."""
 
