@@ -66,13 +66,19 @@ def written(documents: Sequence[dict[str, Any]], images: Path = IMAGES) -> str:
 
 
 def _measured(documents: Iterable[dict[str, Any]]) -> list[Measured]:
-    """The sections in their order, with the rows of all documents; of a case measured twice the later."""
+    """The sections, threads and cases in their order, from all documents; of a case measured twice the later."""
     rows: dict[str, dict[tuple[str, int], Row]] = {}
     for document in documents:
         for each in document["sections"]:
             for row in map(Row.from_json, each["rows"]):
                 rows.setdefault(row.section, {})[row.name, row.threads] = row
-    return [Measured(section(name), tuple(rows[name].values())) for name in SECTIONS if name in rows]
+    found = []
+    for each in (section(name) for name in SECTIONS if name in rows):
+        places = {case.name: place for place, case in enumerate(each.cases)}
+        of_section = rows[each.name].values()
+        in_order = sorted(of_section, key=lambda row: (row.threads, places.get(row.name, len(places))))
+        found.append(Measured(each, tuple(in_order)))
+    return found
 
 
 def _opening(documents: Sequence[dict[str, Any]], measured: Sequence[Measured]) -> str:

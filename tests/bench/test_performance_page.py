@@ -85,3 +85,12 @@ def test_sections_may_come_from_several_files_of_one_machine(maker, tmp_path):
     assert page.index("## LeNet, from the call") < page.index("## Whole networks")
     with pytest.raises(ValueError, match="several machines"):
         maker.written([files[0], document(row("networks", "a", 1.0, 2.0), processor="another")], tmp_path)
+
+
+def test_the_order_of_the_files_does_not_matter(maker, tmp_path):
+    first, *_, last = (case.name for case in maker.section("layers").cases)
+    rows = [row("layers", first, 1.0, 2.0), row("layers", last, 1.0, 3.0), row("layers", first, 1.0, 4.0, threads=2)]
+    files = [document(each) for each in rows]
+    page = maker.written(files, tmp_path)
+    assert maker.written(files[::-1], tmp_path) == page
+    assert page.index(f"| {first} | 1 |") < page.index(f"| {last} | 1 |") < page.index(f"| {first} | 2 |")
