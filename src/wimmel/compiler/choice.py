@@ -33,8 +33,9 @@ def algorithm(anchor: Tensor, target: Target, precision: str) -> str:
         return "fft"
     if anchor.primitive.name == "convolution_input_gradient" and kernels.overlap_add.overlaps(anchor, target):
         return "overlap-add"
-    pieces = precision == "fast" and anchor.primitive.name in faces
-    return (pieces and kernels.winograd_costs.best_in_pieces(anchor, target)) or "direct"
+    if precision == "fast" and anchor.primitive.name in faces:
+        return kernels.winograd_costs.best_in_pieces(anchor, target) or "direct"
+    return "direct"
 
 
 def pools(anchor: Tensor, window: Shape, target: Target, precision: str) -> bool:

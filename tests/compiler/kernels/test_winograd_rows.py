@@ -30,7 +30,7 @@ from wimmel.compiler.kernels.winograd_costs import (
     ROW_ERRORS,
     best_in_pieces,
     row_error,
-)  # fmt: skip
+)
 from wimmel.compiler.kernels.winograd_rows import WinogradRowsSchedule, plan_winograd_rows
 from wimmel.compiler.kernels.winograd_tiles import INLINE
 from wimmel.compiler.kernels.winograd_transforms import ALONG_ROWS

@@ -60,10 +60,10 @@ def cases() -> Iterator[Case]:
                 yield Case(str(of), f"{group}, batch {pictures}", of)
     for layer in LARGE:
         yield Case(str(layer), "large filters", layer)
-    for layer in OBLONG:
-        yield Case(str(layer), "oblong and even kernels", layer)
     for layer in (LARGE[0], LARGE[5]):
         yield Case(str(layer.of(pictures=16)), "large filters", layer.of(pictures=16))
+    for layer in OBLONG:
+        yield Case(str(layer), "oblong and even kernels", layer)
 
 
 SECTION = Section(

@@ -40,7 +40,8 @@ ROW_ERRORS = {
     7: {1: 9.6e-6, 16: 6.6e-6, 64: 2.4e-6, 256: 3.0e-6, 1024: 4.8e-6, 4096: 7.6e-6},
     9: {3: 3.2e-5, 16: 9.5e-6, 64: 5.2e-6, 256: 4.4e-6, 1024: 7.6e-6, 4096: 1.6e-5},
 }
-"""The same of convolutions along rows, by taps in a row, and channels times rows of taps. A tap less is a zero more."""
+"""The same of convolutions along rows, by taps in a row, and channels times rows of taps. With one tap less it is as large,
+and the sums are smaller."""
 
 GRADIENT_ERRORS = {2: 2.9e-6, 4: 1.9e-6}
 """The same of weight gradients, of the largest sum of |x| * |g| within 3x3 weights: no sum has more products than were
@@ -92,8 +93,8 @@ ENOUGH_PIECES = 5
 """Pieces of rows in a picture, of which fewer fill no block."""
 
 SHORT = 8
-"""The longest rows that are reckoned for themselves where tiles are pieces of rows; of columns that lie apart there are
-more."""
+"""The longest rows that are reckoned for themselves where tiles are pieces of rows. Where taps lie apart, rows so short
+are left to the direct way, which is not held up by many steps, nor by taps in the padding."""
 
 WORTH = 0.85
 """Of what the direct way costs, this one must stay below so much to be chosen."""
@@ -156,7 +157,7 @@ def _cost_in_pieces(anchor: Tensor, axis: int, target: Target) -> float:
 
 
 def odd(taps: int) -> int:
-    """With a zero more, if the number is even."""
+    """Of the transforms that serve so many taps: an even number is followed by a zero."""
     return taps | 1
 
 

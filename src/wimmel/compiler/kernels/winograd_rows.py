@@ -93,31 +93,30 @@ def plan_winograd_rows(
         return []
     (_, down, across), (_, high, wide) = three(dilation, 1), three(window, 1)
     x, weight = padded(with_three_axes(x), three(padding, (0, 0))), with_three_axes(weight)
-    results, operands = [*map(with_three_axes, results)], [*map(with_three_axes, operands)]
+    views = [*map(with_three_axes, (*results, *operands))]
     assert weight.shape[2] == 1
     if turned:
         (down, across), (high, wide) = (across, down), (wide, high)
-        x, weight, *views = (place.turned() for place in (x, weight, *results, *operands))
-        results, operands = views[: len(results)], views[len(results) :]
+        x, weight, *views = (place.turned() for place in (x, weight, *views))
     outputs, channels, _, *taps = weight.shape
     weight = Place(weight.buffer, weight.offset, (outputs, channels, *taps), (*weight.strides[:2], *weight.strides[3:]))
-    *_, height, width = results[0].shape
-    height, width = height * high, -(-width * wide // across)
+    *_, height, width = views[0].shape
+    lines, tiles = height * high, -(-width * wide // (PIECE * across))
     assert PIECE % wide == 0 and (wide == 1 or across == 1)
-    length, tiles = channels * taps[0], -(-width // PIECE)
     key = f"{x.kind} convolution by pieces of rows, {channels} to {outputs} channels, taps {taps}"
-    of_block = chosen_block(key, target, x.kind, outputs, tiles * height, length, channels)
+    of_block = chosen_block(key, target, x.kind, outputs, tiles * lines, channels * taps[0], channels)
     weights, plane, steps = plan_row_weights(weight, of_block.taken, target)
 
-    inputs = (x, *results, *operands)
-    for first in range(min(across, results[0].shape[-1])):
-        source, *views = (_every(place, first, across) for place in inputs)
+    for first in range(min(across, width)):
+        source, *seen = (_every(place, first, across) for place in (x, *views))
+        by_column = [None if turned else place.strides[4] for place in (source, *seen)]
+        by_output = [1] * len(results) + [place.strides[1] for place in seen[len(results) :]]
+        along = tuple(zip(by_column[1:], by_output, strict=True))
         schedule = WinogradRowsSchedule(
-            of_block.taken, channels, outputs, (taps[0], taps[1]), down, None if turned else source.strides[4], chain,
-            tuple((None if turned else place.strides[4], place.strides[1]) for place in views[len(results) :]),
-            tuple((None if turned else place.strides[4], 1) for place in views[: len(results)]), (high, wide),
+            of_block.taken, channels, outputs, (taps[0], taps[1]), down, by_column[0], chain, along[len(results) :],
+            along[: len(results)], (high, wide),
         )  # fmt: skip
-        steps.append(_step(schedule, of_block, source, weights, plane, views, columns, target, label))
+        steps.append(_step(schedule, of_block, source, weights, plane, seen, columns, target, label))
     return steps
 
 
