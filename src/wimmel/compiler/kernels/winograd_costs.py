@@ -40,8 +40,8 @@ ROW_ERRORS = {
     7: {1: 9.6e-6, 16: 6.6e-6, 64: 2.4e-6, 256: 3.0e-6, 1024: 4.8e-6, 4096: 7.6e-6},
     9: {3: 3.2e-5, 16: 9.5e-6, 64: 5.2e-6, 256: 4.4e-6, 1024: 7.6e-6, 4096: 1.6e-5},
 }
-"""The same of convolutions along rows, by taps in a row, and channels times rows of taps. With one tap less it is as large,
-and the sums are smaller."""
+"""The same of convolutions along rows, by taps in a row, and channels times rows of taps. With a tap less it is as
+large, and the sums are smaller."""
 
 GRADIENT_ERRORS = {2: 2.9e-6, 4: 1.9e-6}
 """The same of weight gradients, of the largest sum of |x| * |g| within 3x3 weights: no sum has more products than were
